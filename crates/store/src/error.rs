@@ -1,0 +1,18 @@
+//! What can go wrong in a store.
+
+/// Why a call had no answer. The display is for logs and operators; clients never see it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer, or not in time. For a write it is not known whether it was done.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// The database can't be opened as configured.
+    #[error("{0}")]
+    Open(String),
+    /// The database holds something that can't be, or refused a statement that it should take.
+    #[error("the database is inconsistent: {0}")]
+    Inconsistent(String),
+}
+
+/// The result of a call to a store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -1,0 +1,53 @@
+//! The repositories of Convoke: one interface, on PostgreSQL and on SQLite, each the best its database can do.
+//!
+//! [`Repository`] is what requests need and takes the tenant in every call; [`SystemRepository`] is what the service
+//! itself needs across tenants. [`open`] gives a [`Store`], which is both, and the storage that providers ask for.
+
+mod changes;
+mod document;
+mod error;
+mod page;
+mod repository;
+mod system;
+mod url;
+
+use convoke_provider::SandboxStorage;
+
+pub use changes::Changes;
+pub use document::DOCUMENT_VERSION;
+pub use error::StoreError;
+pub use page::{ChatPage, ChatWalk};
+pub use repository::{
+    AcceptedChat, ChatDocument, ChatInvitation, IdempotencyKey, NewChat, NewRemoval, Registration, Removal, Repository,
+};
+pub use system::{
+    Claim, ClaimedOperation, DoctorReport, Finding, Lease, NewToken, Outcome, Retention, StoredToken, SystemRepository,
+    Work,
+};
+pub use url::DatabaseUrl;
+
+/// A database with everything that the service keeps in it.
+pub trait Store: Repository + SystemRepository + SandboxStorage {}
+
+impl<T: Repository + SystemRepository + SandboxStorage> Store for T {}
+
+/// Whether a store brings its schema up to date when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Migrate {
+    /// Missing migrations are applied, by one process at a time.
+    #[default]
+    Auto,
+    /// The schema is taken as it is; until it is there, [`SystemRepository::ready`] fails.
+    Off,
+}
+
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// Which database.
+    pub url: DatabaseUrl,
+    /// Whether its schema is brought up to date.
+    pub migrate: Migrate,
+    /// Whether this process is the one that serves it: on SQLite there is only one, held by a lock file.
+    pub serve: bool,
+}

@@ -1,0 +1,10 @@
+drop table sandbox_events;
+drop table sandbox_groups;
+drop table chat_counts;
+drop table idempotency_keys;
+drop table operations;
+drop table participations;
+drop table people;
+drop table chat_events;
+drop table chats;
+drop table tokens;
