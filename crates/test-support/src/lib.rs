@@ -1,0 +1,29 @@
+//! What tests stand on: a throw-away PostgreSQL with a database for every test, and a clock and chance that can be
+//! foretold. Never a dependency of anything that is shipped.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use convoke_test_support::{create_database, ensure_template};
+//!
+//! let template = ensure_template("convoke", "hash-of-the-migrations", |url| async move {
+//!     // Apply the migrations to the database at `url`.
+//!     # let _ = url;
+//!     Ok::<(), String>(())
+//! })
+//! .await;
+//! let database = create_database(Some(&template)).await;
+//! // Use `database.url()`; it is dropped with `database`.
+//! # }
+//! ```
+
+mod cluster;
+mod database;
+mod environment;
+mod programs;
+
+pub use cluster::{Cluster, ClusterOptions};
+pub use database::{
+    POSTGRES_VARIABLE, TestDatabase, create_database, create_database_at, ensure_template, postgres_url,
+};
+pub use environment::TestEnvironment;
+pub use programs::{HOW_TO_INSTALL, find_programs};
