@@ -4,8 +4,10 @@
 //! itself needs across tenants. [`open`] gives a [`Store`], which is both, and the storage that providers ask for.
 
 mod changes;
+mod counts;
 mod document;
 mod error;
+mod intake;
 mod page;
 mod repository;
 mod system;
