@@ -1,0 +1,119 @@
+//! What is run beside the service: all tests, and the checks that keep the repository true. `cargo xtask help` lists
+//! them.
+
+mod arrows;
+mod files;
+mod licences;
+mod links;
+mod openapi;
+mod postgres;
+mod repository;
+mod test;
+mod unused;
+
+use std::{process::ExitCode, time::Instant};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// What a check or a command can't do without, in one line.
+type Failure = String;
+
+/// What a check found wrong, a line each.
+type Mistakes = Vec<String>;
+
+/// Tests, checks and generated files of Convoke.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs every test, on SQLite and on a throw-away PostgreSQL (which it installs if it is missing).
+    Test {
+        /// Passed on to `cargo test`; `-p PACKAGE` takes the place of `--workspace`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Checks what the compiler doesn't.
+    Check {
+        /// What to check.
+        what: Check,
+    },
+    /// Writes openapi/openapi.json, as the service serves it.
+    Openapi,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Check {
+    /// Everything below.
+    All,
+    /// The crates depend on each other as docs/architecture.md draws it.
+    Arrows,
+    /// No test is ignored, nothing is left to be done.
+    Files,
+    /// Every dependency may be used under a licence that we accept.
+    Licences,
+    /// Every path that a Markdown file names exists.
+    Links,
+    /// openapi/openapi.json is what the service serves.
+    Openapi,
+    /// Every dependency is used.
+    Unused,
+}
+
+impl Check {
+    fn run(self) -> Result<Mistakes, Failure> {
+        match self {
+            Self::All => {
+                let mut mistakes = Vec::new();
+                for check in Self::value_variants().iter().filter(|check| **check != Self::All) {
+                    mistakes.extend(check.report()?);
+                }
+                Ok(mistakes)
+            }
+            Self::Arrows => arrows::check(),
+            Self::Files => files::check(),
+            Self::Licences => licences::check(),
+            Self::Links => links::check(),
+            Self::Openapi => openapi::check(),
+            Self::Unused => unused::check(),
+        }
+    }
+
+    /// Runs it and says how it went.
+    fn report(self) -> Result<Mistakes, Failure> {
+        let name = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let begun = Instant::now();
+        let mistakes = self.run().map_err(|failure| format!("{name}: {failure}"))?;
+        if self != Self::All {
+            for mistake in &mistakes {
+                eprintln!("{name}: {mistake}");
+            }
+            let verdict = if mistakes.is_empty() { "ok" } else { "FAILED" };
+            eprintln!("check {name}: {verdict} ({:.1} s)", begun.elapsed().as_secs_f32());
+        }
+        Ok(mistakes)
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Test { arguments } => test::run(&arguments),
+        Command::Check { what } => what.report().and_then(|mistakes| match mistakes.len() {
+            0 => Ok(()),
+            1 => Err("1 mistake".to_owned()),
+            number => Err(format!("{number} mistakes")),
+        }),
+        Command::Openapi => openapi::write(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

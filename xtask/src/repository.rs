@@ -1,0 +1,58 @@
+//! The repository as the checks see it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use cargo_metadata::{Metadata, MetadataCommand};
+
+use crate::Failure;
+
+/// The folder that everything lies in.
+pub fn root() -> PathBuf {
+    let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// The cargo that runs us.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Packages and their dependencies, as cargo sees them.
+pub fn metadata() -> Result<Metadata, Failure> {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root().join("Cargo.toml")).other_options(["--locked".to_owned()]);
+    command.exec().map_err(|error| error.to_string().trim().to_owned())
+}
+
+/// The files that are in the repository or about to be, from its root; what git ignores is not among them.
+pub fn files() -> Result<Vec<PathBuf>, Failure> {
+    let mut command = Command::new("git");
+    command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root());
+    let output = command.output().map_err(|error| format!("git: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    }
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut files: Vec<PathBuf> = listed.split_terminator('\0').map(PathBuf::from).collect();
+    // A file that was just removed is still listed.
+    files.retain(|file| root().join(file).is_file());
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+/// The text of a file, named from the root.
+pub fn read(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(root().join(file)).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Whether a file's name ends in this way (without the dot).
+pub fn has_extension(file: &Path, extension: &str) -> bool {
+    file.extension().is_some_and(|is| is == extension)
+}
