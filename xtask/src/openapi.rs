@@ -29,6 +29,9 @@ fn served() -> Result<String, Failure> {
         return Err("`convoke openapi` failed".to_owned());
     }
     let text = String::from_utf8(output.stdout).map_err(|_| "`convoke openapi` printed no text")?;
+    if text.trim().is_empty() {
+        return Err("`convoke openapi` printed nothing".to_owned());
+    }
     Ok(format!("{}\n", text.trim_end()))
 }
 
