@@ -29,6 +29,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, the widest first.
+    pub const ALL: [Self; 5] = [Self::All, Self::Day, Self::Hour, Self::Minute, Self::Second];
+
     /// The levels of spans, the widest first.
     pub const SPANS: [Self; 4] = [Self::Day, Self::Hour, Self::Minute, Self::Second];
 

@@ -16,3 +16,22 @@ pub enum StoreError {
 
 /// The result of a call to a store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+impl From<diesel::result::Error> for StoreError {
+    fn from(error: diesel::result::Error) -> Self {
+        use diesel::result::{DatabaseErrorKind as Kind, Error};
+        match &error {
+            Error::DatabaseError(
+                Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation,
+                _,
+            )
+            | Error::NotFound
+            | Error::DeserializationError(_)
+            | Error::SerializationError(_)
+            | Error::QueryBuilderError(_)
+            | Error::InvalidCString(_) => Self::Inconsistent(error.to_string()),
+            // Locked, full, unreadable, read-only, gone: something that time or an operator mends.
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}

@@ -54,22 +54,25 @@ pub fn registered(chat: &NewChat) -> ChatEvent {
         created_by: chat.created_by.as_ref().map(|text| text.as_str().to_owned()),
         description: chat.description.as_ref().map(|text| text.as_str().to_owned()),
     };
-    own_event("registered", chat.at, chat.at, kind)
+    own_event("convoke:registered", chat.at, chat.at, kind)
 }
+
+/// The key of the event of a group that was made.
+pub const GROUP_MADE_KEY: &str = "convoke:groupMade";
 
 /// The event of a group that was made.
 pub fn group_made(group: &CreatedGroup, owner: ParticipantId, recorded_at: Timestamp) -> ChatEvent {
     let kind = ChatEventKind::GroupMade { owner, properties: shown(&group.owner.properties) };
-    own_event("groupMade", group.made_at, recorded_at, kind)
+    own_event(GROUP_MADE_KEY, group.made_at, recorded_at, kind)
 }
 
 /// The event of a chat whose group could not be made.
 pub fn failed(at: Timestamp) -> ChatEvent {
-    own_event("failed", at, at, ChatEventKind::Failed)
+    own_event("convoke:failed", at, at, ChatEventKind::Failed)
 }
 
 fn own_event(key: &str, at: Timestamp, recorded_at: Timestamp, kind: ChatEventKind) -> ChatEvent {
-    ChatEvent { key: format!("convoke:{key}"), source: EventSource::Convoke, at, recorded_at, kind }
+    ChatEvent { key: key.to_owned(), source: EventSource::Convoke, at, recorded_at, kind }
 }
 
 /// What is left of a text from outside without control characters, some of which no database keeps.

@@ -7,12 +7,18 @@ mod changes;
 mod counts;
 mod document;
 mod error;
+mod examine;
 mod intake;
 mod page;
 mod repository;
+mod rows;
+mod sqlite;
 mod system;
 mod url;
 
+use std::sync::Arc;
+
+use convoke_domain::Environment;
 use convoke_provider::SandboxStorage;
 
 pub use changes::Changes;
@@ -22,6 +28,7 @@ pub use page::{ChatPage, ChatWalk};
 pub use repository::{
     AcceptedChat, ChatDocument, ChatInvitation, IdempotencyKey, NewChat, NewRemoval, Registration, Removal, Repository,
 };
+pub use sqlite::SqliteStore;
 pub use system::{
     Claim, ClaimedOperation, DoctorReport, Finding, Lease, NewToken, Outcome, Retention, StoredToken, SystemRepository,
     Work,
@@ -52,4 +59,17 @@ pub struct OpenOptions {
     pub migrate: Migrate,
     /// Whether this process is the one that serves it: on SQLite there is only one, held by a lock file.
     pub serve: bool,
+}
+
+/// Opens the database, creating the folder and file of a SQLite one.
+///
+/// # Errors
+/// [`StoreError`], told so that its words alone help whoever configured the database.
+pub async fn open(options: &OpenOptions, environment: Arc<dyn Environment>) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match &options.url {
+        DatabaseUrl::Sqlite(path) => {
+            Arc::new(SqliteStore::open(path, options.migrate, options.serve, environment).await?)
+        }
+        DatabaseUrl::Postgres(_) => return Err(StoreError::Open("PostgreSQL follows".into())),
+    })
 }

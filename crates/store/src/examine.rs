@@ -1,0 +1,129 @@
+//! What `convoke doctor` looks for: differences between what is derived and kept, and what the events say.
+
+use std::collections::BTreeMap;
+
+use convoke_domain::{ChatEvent, ChatId};
+use uuid::Uuid;
+
+use crate::{
+    DOCUMENT_VERSION, DoctorReport, Finding,
+    counts::{Bucket, Level},
+    document,
+};
+
+/// A chat's row and stays, as they are kept.
+pub struct KeptChat {
+    pub tenant: String,
+    pub id: ChatId,
+    pub status: String,
+    pub is_active: bool,
+    pub title: String,
+    pub updated_at: i64,
+    pub last_event_at: i64,
+    pub document: String,
+    pub document_version: i32,
+    pub stays: Vec<KeptStay>,
+}
+
+/// A row of `participations`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptStay {
+    pub person: Uuid,
+    pub ordinal: i32,
+    pub joined_at: i64,
+    pub left_at: Option<i64>,
+    pub invited_by: Option<Uuid>,
+    pub end_reason: Option<String>,
+    pub removed_by: Option<Uuid>,
+}
+
+impl From<document::Stay> for KeptStay {
+    fn from(stay: document::Stay) -> Self {
+        Self {
+            person: stay.person.0,
+            ordinal: stay.ordinal,
+            joined_at: stay.joined_at.as_millis(),
+            left_at: stay.left_at.map(convoke_domain::Timestamp::as_millis),
+            invited_by: stay.invited_by.map(|id| id.0),
+            end_reason: stay.end_reason.map(|reason| reason.as_str().to_owned()),
+            removed_by: stay.removed_by.map(|id| id.0),
+        }
+    }
+}
+
+/// Compares a chat with what its events say.
+pub fn compare_chat(kept: &KeptChat, events: &[ChatEvent], report: &mut DoctorReport) {
+    report.chats += 1;
+    let mut find = |what: String| {
+        report.findings.push(Finding { tenant: kept.tenant.clone(), chat_id: Some(kept.id), what });
+    };
+    let record = match document::record(kept.id, events) {
+        Ok(record) => record,
+        Err(error) => return find(format!("its events make no record: {error}")),
+    };
+    let chat = &record.chat;
+    // A document of an older form is rendered anew when it is read; only one of this form is compared.
+    if kept.document_version == DOCUMENT_VERSION {
+        match document::render(chat) {
+            Ok(expected) if expected == kept.document => {}
+            Ok(expected) => find(format!("document: {} instead of {expected}", kept.document)),
+            Err(error) => find(format!("document: {error}")),
+        }
+    }
+    let columns = (kept.status.as_str(), kept.is_active, kept.title.as_str(), kept.updated_at, kept.last_event_at);
+    let expected = (
+        chat.status.as_str(),
+        chat.is_active,
+        chat.current_title().unwrap_or_default(),
+        chat.updated_at.as_millis(),
+        record.last_event_at.as_millis(),
+    );
+    if columns != expected {
+        find(format!("columns: {columns:?} instead of {expected:?}"));
+    }
+    let mut expected: Vec<KeptStay> = document::stays(chat).into_iter().map(KeptStay::from).collect();
+    expected.sort();
+    let mut stays: Vec<&KeptStay> = kept.stays.iter().collect();
+    stays.sort();
+    if !stays.iter().copied().eq(expected.iter()) {
+        find(format!("stays: {stays:?} instead of {expected:?}"));
+    }
+}
+
+/// Compares a tenant's kept counts with what counting finds, level by level. Spans are expected of each day, and of the
+/// next level wherever a span is split.
+pub fn compare_counts(
+    tenant: &str,
+    kept: &BTreeMap<Level, Vec<Bucket>>,
+    counted: &BTreeMap<Level, Vec<Bucket>>,
+    report: &mut DoctorReport,
+) {
+    let mut find = |level: Level, start: i64, what: String| {
+        let what = format!("counts of level {} from {start}: {what}", level as i16);
+        report.findings.push(Finding { tenant: tenant.to_owned(), chat_id: None, what });
+    };
+    // Where the spans of a level are expected: everywhere for a day, in split spans for a finer one.
+    let mut parents: Option<(Level, Vec<i64>)> = None;
+    for level in Level::ALL {
+        let expected: BTreeMap<i64, Bucket> = counted[&level]
+            .iter()
+            .filter(|bucket| match &parents {
+                Some((parent, starts)) => starts.contains(&parent.start_of(bucket.start)),
+                None => true,
+            })
+            .map(|bucket| (bucket.start, *bucket))
+            .collect();
+        let known: BTreeMap<i64, Bucket> = kept[&level].iter().map(|bucket| (bucket.start, *bucket)).collect();
+        for start in expected.keys().chain(known.keys().filter(|start| !expected.contains_key(start))) {
+            let expected = expected.get(start).map(|bucket| bucket.counts).unwrap_or_default();
+            let known = known.get(start).map(|bucket| bucket.counts).unwrap_or_default();
+            if expected != known {
+                find(level, *start, format!("{known:?} instead of {expected:?}"));
+            }
+        }
+        if level != Level::All {
+            let split = known.values().filter(|bucket| bucket.is_split).map(|bucket| bucket.start).collect();
+            parents = Some((level, split));
+        }
+    }
+}

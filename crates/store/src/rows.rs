@@ -1,0 +1,49 @@
+//! From columns to the types of the domain; what can't be is an inconsistency, told with its place.
+
+use std::str::FromStr;
+
+use convoke_domain::{ChatStatus, Service, TenantId, Timestamp};
+
+use crate::error::{Result, StoreError};
+
+pub fn service(name: &str) -> Result<Service> {
+    Service::from_str(name).map_err(|_| inconsistent("service", name))
+}
+
+pub fn status(name: &str) -> Result<ChatStatus> {
+    ChatStatus::from_name(name).ok_or_else(|| inconsistent("status", name))
+}
+
+pub fn tenant(name: &str) -> Result<TenantId> {
+    name.parse().map_err(|_| inconsistent("tenant", name))
+}
+
+pub fn timestamp(millis: Option<i64>) -> Option<Timestamp> {
+    millis.map(Timestamp::from_millis)
+}
+
+pub fn hash(bytes: &[u8]) -> Result<[u8; 32]> {
+    bytes.try_into().map_err(|_| inconsistent("hash", &format!("of {} bytes", bytes.len())))
+}
+
+pub fn json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| inconsistent(what, &error.to_string()))
+}
+
+pub fn inconsistent(what: &str, found: &str) -> StoreError {
+    StoreError::Inconsistent(format!("{what}: {found}"))
+}
+
+pub fn scope_names(scopes: &[convoke_domain::Scope]) -> String {
+    scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// Reads the name of an event of the sandbox: code, version and ordinal.
+pub fn sandbox_event_name(name: &str) -> Result<(&str, i64, i32)> {
+    let read = || {
+        let (rest, ordinal) = name.rsplit_once('/')?;
+        let (code, version) = rest.rsplit_once('/')?;
+        Some((code, version.parse().ok()?, ordinal.parse().ok()?))
+    };
+    read().ok_or_else(|| inconsistent("event of the sandbox", name))
+}

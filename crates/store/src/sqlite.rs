@@ -1,0 +1,173 @@
+//! The embedded default: SQLite, in WAL mode, synced to disk at every commit.
+
+mod counts;
+mod events;
+mod examine;
+mod id;
+mod list;
+mod operations;
+mod people;
+mod register;
+mod removal;
+mod sandbox;
+pub(crate) mod schema;
+mod system;
+mod threads;
+mod tokens;
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use convoke_domain::{
+    ChatFilter, ChatId, ChatQuery, Environment, Operation, OperationId, PageSize, TenantId, WalkPosition,
+};
+use diesel::migration::{Migration, MigrationSource};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::{
+    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Registration, Removal,
+    Repository,
+    error::{Result, StoreError},
+};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+
+/// A SQLite database, opened.
+pub struct SqliteStore {
+    threads: threads::Threads,
+    changes: Changes,
+    environment: Arc<dyn Environment>,
+    /// The tenant that was served last, so that the next claim begins behind it.
+    last_served: Mutex<String>,
+    /// Held for as long as this process serves the database.
+    _serving: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens the database in the file at `path`, making it and its folder if they are not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] if it can't be opened, or if `serve` and another process serves it.
+    pub async fn open(path: &Path, migrate: Migrate, serve: bool, environment: Arc<dyn Environment>) -> Result<Self> {
+        let path = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                std::fs::create_dir_all(folder).map_err(|error| {
+                    StoreError::Open(format!("the folder {} can't be made: {error}", folder.display()))
+                })?;
+            }
+            let serving = if serve { Some(lock(&path)?) } else { None };
+            if migrate == Migrate::Auto {
+                apply_migrations(&path)?;
+            }
+            Ok::<_, StoreError>((threads::Threads::start(&path)?, serving))
+        });
+        let (threads, serving) = opened.await.map_err(|error| StoreError::Open(error.to_string()))??;
+        Ok(Self { threads, changes: Changes::default(), environment, last_served: Mutex::default(), _serving: serving })
+    }
+}
+
+/// Takes the lock that one serving process holds; the system gives it back when that process ends, however it ends.
+fn lock(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
+    let file = open.map_err(|error| StoreError::Open(format!("{} can't be opened: {error}", name.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Open(format!(
+            "another `convoke serve` already serves the SQLite database {}; stop it first, or use PostgreSQL for several",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => {
+            Err(StoreError::Open(format!("{} can't be locked: {error}", name.display())))
+        }
+    }
+}
+
+/// Applies what is missing of the schema, in one transaction, so that of several processes one does it.
+fn apply_migrations(path: &Path) -> Result<()> {
+    let mut connection = threads::connect(path)?;
+    let applied = connection.immediate_transaction(|connection| {
+        connection.run_pending_migrations(MIGRATIONS).map(drop).map_err(MigrationFailed)
+    });
+    applied.map_err(|MigrationFailed(error)| {
+        StoreError::Open(format!("the schema of {} can't be brought up to date: {error}", path.display()))
+    })
+}
+
+struct MigrationFailed(Box<dyn std::error::Error + Send + Sync>);
+
+impl From<diesel::result::Error> for MigrationFailed {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+/// The names of the migrations that this release knows.
+fn known_migrations() -> Result<Vec<String>> {
+    let known = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS);
+    let known = known.map_err(|error| StoreError::Inconsistent(error.to_string()))?;
+    Ok(known.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
+#[async_trait]
+impl Repository for SqliteStore {
+    async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
+        let tenant = tenant.clone();
+        let registration = self.threads.write(move |connection| register::register(connection, &tenant, &chat)).await?;
+        if matches!(registration, Registration::New(_)) {
+            self.changes.operations.notify_one();
+        }
+        Ok(registration)
+    }
+
+    async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
+        let tenant = tenant.clone();
+        self.threads.read(move |connection| list::find(connection, &tenant, id)).await
+    }
+
+    async fn find_invitation(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatInvitation>> {
+        let tenant = tenant.clone();
+        self.threads.read(move |connection| list::find_invitation(connection, &tenant, id)).await
+    }
+
+    async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
+        let (tenant, query) = (tenant.clone(), query.clone());
+        self.threads.read(move |connection| list::page(connection, &tenant, &query)).await
+    }
+
+    async fn walk_chats(
+        &self,
+        tenant: &TenantId,
+        filter: &ChatFilter,
+        after: Option<WalkPosition>,
+        size: PageSize,
+    ) -> Result<ChatWalk> {
+        let (tenant, filter) = (tenant.clone(), filter.clone());
+        self.threads.read(move |connection| list::walk(connection, &tenant, &filter, after, size)).await
+    }
+
+    async fn request_removal(&self, tenant: &TenantId, removal: NewRemoval) -> Result<Removal> {
+        let tenant = tenant.clone();
+        let removed = self.threads.write(move |connection| removal::request(connection, &tenant, &removal)).await?;
+        if matches!(removed, Removal::Accepted(_)) {
+            self.changes.operations.notify_one();
+        }
+        Ok(removed)
+    }
+
+    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
+        let tenant = tenant.clone();
+        self.threads.read(move |connection| operations::find(connection, &tenant, id)).await
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.changes
+    }
+}

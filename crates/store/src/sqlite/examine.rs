@@ -1,0 +1,103 @@
+//! Everything that is derived, rebuilt from the events and compared with what is kept.
+
+use std::collections::BTreeMap;
+
+use convoke_domain::ChatId;
+use diesel::{SqliteConnection, prelude::*};
+
+use super::{
+    counts, events,
+    id::Id,
+    schema::{chat_counts, chats, participations},
+};
+use crate::{
+    DoctorReport,
+    error::Result,
+    examine::{KeptChat, KeptStay, compare_chat, compare_counts},
+    rows,
+};
+
+/// How many chats are fetched at once.
+const BATCH: i64 = 500;
+
+type ChatRow = (String, Id, String, bool, String, i64, i64, String, i32);
+type StayRow = (String, Id, Id, i32, i64, Option<i64>, Option<Id>, Option<String>, Option<Id>);
+
+pub fn examine(connection: &mut SqliteConnection) -> Result<DoctorReport> {
+    let mut report = DoctorReport::default();
+    let mut after = (String::new(), Id(uuid::Uuid::nil()));
+    loop {
+        let (tenant, id) = (&after.0, after.1);
+        let behind = chats::tenant_id.gt(tenant).or(chats::tenant_id.eq(tenant).and(chats::id.gt(id)));
+        let batch: Vec<ChatRow> = chats::table
+            .filter(behind)
+            .order((chats::tenant_id, chats::id))
+            .select((
+                chats::tenant_id,
+                chats::id,
+                chats::status,
+                chats::is_active,
+                chats::title,
+                chats::updated_at,
+                chats::last_event_at,
+                chats::document,
+                chats::document_version,
+            ))
+            .limit(BATCH)
+            .load(connection)?;
+        let Some(last) = batch.last() else { break };
+        after = (last.0.clone(), last.1);
+        for row in batch {
+            examine_chat(connection, row, &mut report)?;
+        }
+    }
+    examine_counts(connection, &mut report)?;
+    Ok(report)
+}
+
+fn examine_chat(connection: &mut SqliteConnection, row: ChatRow, report: &mut DoctorReport) -> Result<()> {
+    let (tenant, id, status, is_active, title, updated_at, last_event_at, document, document_version) = row;
+    let chat_id = ChatId(id.0);
+    let stays: Vec<StayRow> = participations::table
+        .filter(participations::tenant_id.eq(&tenant))
+        .filter(participations::chat_id.eq(id))
+        .load(connection)?;
+    let stays =
+        stays.into_iter().map(|(_, _, person, ordinal, joined_at, left_at, invited_by, end_reason, removed_by)| {
+            let id = |id: Option<Id>| id.map(|id| id.0);
+            let (invited_by, removed_by) = (id(invited_by), id(removed_by));
+            KeptStay { person: person.0, ordinal, joined_at, left_at, invited_by, end_reason, removed_by }
+        });
+    let events = events::all(connection, &rows::tenant(&tenant)?, chat_id)?;
+    let kept = KeptChat {
+        tenant,
+        id: chat_id,
+        status,
+        is_active,
+        title,
+        updated_at,
+        last_event_at,
+        document,
+        document_version,
+        stays: stays.collect(),
+    };
+    compare_chat(&kept, &events, report);
+    Ok(())
+}
+
+fn examine_counts(connection: &mut SqliteConnection, report: &mut DoctorReport) -> Result<()> {
+    let mut tenants: Vec<String> = chats::table.select(chats::tenant_id).distinct().load(connection)?;
+    tenants.extend(chat_counts::table.select(chat_counts::tenant_id).distinct().load::<String>(connection)?);
+    tenants.sort();
+    tenants.dedup();
+    for tenant in tenants {
+        let mut kept = BTreeMap::new();
+        let mut counted = BTreeMap::new();
+        for level in crate::counts::Level::ALL {
+            kept.insert(level, counts::kept(connection, &tenant, level, i64::MIN, i64::MAX)?);
+            counted.insert(level, counts::count_by_span(connection, &tenant, level, i64::MIN, i64::MAX)?);
+        }
+        compare_counts(&tenant, &kept, &counted, report);
+    }
+    Ok(())
+}

@@ -1,0 +1,310 @@
+//! Operations: claimed under a lease with a fence, and driven by whoever holds it.
+
+use convoke_domain::{
+    ChatId, Environment, Operation, OperationError, OperationId, OperationStatus, OperationType, TenantId, Timestamp,
+};
+use convoke_provider::CreatedGroup;
+use diesel::{SqliteConnection, prelude::*};
+
+use super::{
+    events,
+    id::Id,
+    people,
+    schema::{chats, operations, people as people_table},
+};
+use crate::{Claim, ClaimedOperation, Lease, Outcome, Work, error::Result, intake, rows};
+
+const PENDING: &str = OperationStatus::Pending.as_str();
+const RUNNING: &str = OperationStatus::Running.as_str();
+const WAITING: &str = OperationStatus::WaitingForProvider.as_str();
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = operations)]
+struct OperationRow {
+    id: Id,
+    chat_id: Id,
+    kind: String,
+    state: String,
+    attempts: i32,
+    created_at: i64,
+    updated_at: i64,
+    next_attempt_at: i64,
+    completed_at: Option<i64>,
+    error: Option<String>,
+}
+
+pub fn find(connection: &mut SqliteConnection, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
+    let row = operations::table.find((tenant.as_str(), Id(id.0))).select(OperationRow::as_select());
+    row.first(connection).optional()?.map(OperationRow::into_operation).transpose()
+}
+
+impl OperationRow {
+    fn into_operation(self) -> Result<Operation> {
+        let status = OperationStatus::from_name(&self.state).ok_or_else(|| rows::inconsistent("state", &self.state))?;
+        let waits = matches!(status, OperationStatus::Pending | OperationStatus::WaitingForProvider);
+        Ok(Operation {
+            id: OperationId(self.id.0),
+            kind: OperationType::from_name(&self.kind).ok_or_else(|| rows::inconsistent("kind", &self.kind))?,
+            status,
+            chat_id: ChatId(self.chat_id.0),
+            attempts: self.attempts.unsigned_abs(),
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(self.updated_at),
+            next_attempt_at: waits.then(|| Timestamp::from_millis(self.next_attempt_at)),
+            completed_at: rows::timestamp(self.completed_at),
+            error: self.error.map(|error| rows::json("error", &error)).transpose()?,
+        })
+    }
+}
+
+/// Claims what is due, an equal share for each tenant that waits, beginning behind the tenant that was served last.
+pub fn claim(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> Result<Vec<ClaimedOperation>> {
+    let tenants = due_tenants(connection, claim, after)?;
+    let limit = i64::from(claim.limit);
+    let share = (limit / i64::try_from(tenants.len()).unwrap_or(1).max(1)).max(1);
+    let mut claimed = Vec::new();
+    for tenant in tenants {
+        let due: Vec<Id> = operations::table
+            .filter(operations::lane.eq_any(&claim.lanes))
+            .filter(operations::tenant_id.eq(&tenant))
+            .filter(operations::state.eq_any([PENDING, WAITING]))
+            .filter(operations::next_attempt_at.le(claim.now.as_millis()))
+            .order((operations::next_attempt_at, operations::id))
+            .select(operations::id)
+            .limit(share)
+            .load(connection)?;
+        for id in due {
+            claimed.push(take(connection, claim, &tenant, id)?);
+        }
+    }
+    Ok(claimed)
+}
+
+/// Tenants for which something is due, those behind `after` first; as many as may be served in this claim.
+fn due_tenants(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> Result<Vec<String>> {
+    let due = || {
+        operations::table
+            .filter(operations::lane.eq_any(&claim.lanes))
+            .filter(operations::state.eq_any([PENDING, WAITING]))
+            .filter(operations::next_attempt_at.le(claim.now.as_millis()))
+            .order(operations::tenant_id)
+            .select(operations::tenant_id)
+    };
+    let mut tenants: Vec<String> = Vec::new();
+    let mut position = after.to_owned();
+    let mut wrapped = false;
+    // From tenant to tenant along the index, without looking at what lies between.
+    while tenants.len() < claim.limit as usize {
+        let next: Option<String> = due().filter(operations::tenant_id.gt(&position)).first(connection).optional()?;
+        match next {
+            Some(tenant) if wrapped && tenant.as_str() > after => break,
+            Some(tenant) => {
+                position.clone_from(&tenant);
+                tenants.push(tenant);
+            }
+            None if wrapped => break,
+            None => {
+                wrapped = true;
+                position = String::new();
+            }
+        }
+    }
+    Ok(tenants)
+}
+
+fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) -> Result<ClaimedOperation> {
+    let row: (String, Id, Option<Id>, i32, i64, Option<String>) = diesel::update(operations::table.find((tenant, id)))
+        .set((
+            operations::state.eq(RUNNING),
+            operations::attempts.eq(operations::attempts + 1),
+            operations::fence.eq(operations::fence + 1),
+            operations::lease_owner.eq(&claim.owner),
+            operations::lease_until.eq(claim.lease_until.as_millis()),
+            operations::updated_at.eq(claim.now.as_millis()),
+        ))
+        .returning((
+            operations::kind,
+            operations::chat_id,
+            operations::person_id,
+            operations::attempts,
+            operations::fence,
+            operations::progress,
+        ))
+        .get_result(connection)?;
+    let (kind, chat, person, attempts, fence, progress) = row;
+    let (service, title, description, group): (String, String, Option<String>, Option<String>) = chats::table
+        .find((tenant, chat))
+        .select((chats::service, chats::title, chats::description, chats::provider_chat_id))
+        .first(connection)?;
+    let work = match (OperationType::from_name(&kind), person, group) {
+        (Some(OperationType::CreateChat), _, _) => Work::CreateChat { title, description },
+        (Some(OperationType::RemoveParticipant), Some(person), Some(provider_chat_id)) => {
+            let person = people_table::table.find((tenant, person)).select(people_table::external_id);
+            Work::RemoveParticipant { provider_chat_id, external_id: person.first(connection)? }
+        }
+        _ => return Err(rows::inconsistent("operation", &id.0.to_string())),
+    };
+    Ok(ClaimedOperation {
+        lease: Lease { tenant: rows::tenant(tenant)?, operation_id: OperationId(id.0), fence },
+        chat_id: ChatId(chat.0),
+        service: rows::service(&service)?,
+        attempts: attempts.unsigned_abs(),
+        progress,
+        work,
+    })
+}
+
+/// The row, for as long as the lease holds.
+macro_rules! held {
+    ($lease:expr) => {
+        operations::table
+            .filter(operations::tenant_id.eq($lease.tenant.as_str()))
+            .filter(operations::id.eq(Id($lease.operation_id.0)))
+            .filter(operations::fence.eq($lease.fence))
+            .filter(operations::state.eq(RUNNING))
+    };
+}
+
+pub fn extend(connection: &mut SqliteConnection, leases: &[Lease], until: Timestamp) -> Result<Vec<OperationId>> {
+    let mut lost = Vec::new();
+    for lease in leases {
+        let extend = diesel::update(held!(lease)).set(operations::lease_until.eq(until.as_millis()));
+        if extend.execute(connection)? == 0 {
+            lost.push(lease.operation_id);
+        }
+    }
+    Ok(lost)
+}
+
+pub fn save_progress(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    progress: &str,
+    group: Option<&CreatedGroup>,
+    at: Timestamp,
+) -> Result<bool> {
+    let chat: Option<Id> = diesel::update(held!(lease))
+        .set((operations::progress.eq(progress), operations::updated_at.eq(at.as_millis())))
+        .returning(operations::chat_id)
+        .get_result(connection)
+        .optional()?;
+    if let (Some(chat), Some(group)) = (chat, group) {
+        set_group(connection, lease, chat, group)?;
+    }
+    Ok(chat.is_some())
+}
+
+fn set_group(connection: &mut SqliteConnection, lease: &Lease, chat: Id, group: &CreatedGroup) -> Result<()> {
+    diesel::update(chats::table.find((lease.tenant.as_str(), chat)))
+        .set(chats::provider_chat_id.eq(&group.provider_chat_id))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Ends an attempt; returns the chat it was about, unless the lease was lost.
+pub fn finish(
+    connection: &mut SqliteConnection,
+    environment: &dyn Environment,
+    lease: &Lease,
+    outcome: &Outcome,
+    at: Timestamp,
+) -> Result<Option<ChatId>> {
+    let row: Option<(Id, String)> =
+        held!(lease).select((operations::chat_id, operations::kind)).first(connection).optional()?;
+    let Some((chat, kind)) = row else { return Ok(None) };
+    let (tenant, chat_id) = (&lease.tenant, ChatId(chat.0));
+    match outcome {
+        Outcome::ChatMade { group, invitation } => {
+            set_group(connection, lease, chat, group)?;
+            let service: String =
+                chats::table.find((tenant.as_str(), chat)).select(chats::service).first(connection)?;
+            let service = rows::service(&service)?;
+            let owner = people::id_of(connection, environment, tenant, service, &group.owner.external_id)?;
+            diesel::update(chats::table.find((tenant.as_str(), chat)))
+                .set(chats::invitation.eq(invitation))
+                .execute(connection)?;
+            events::apply(connection, tenant, chat_id, &[intake::group_made(group, owner, at)])?;
+            end(connection, lease, OperationStatus::Succeeded, None, at)?;
+        }
+        Outcome::ParticipantRemoved { events } => {
+            let service: String =
+                chats::table.find((tenant.as_str(), chat)).select(chats::service).first(connection)?;
+            let service = rows::service(&service)?;
+            if let Some(first) = events.first() {
+                events::take_in(connection, environment, service, &first.provider_chat_id, events, at)?;
+            }
+            end(connection, lease, OperationStatus::Succeeded, None, at)?;
+        }
+        Outcome::Postponed { until, counts } => {
+            diesel::update(held!(lease))
+                .set((
+                    operations::state.eq(WAITING),
+                    operations::next_attempt_at.eq(until.as_millis()),
+                    operations::attempts.eq(operations::attempts - i32::from(!counts)),
+                    operations::lease_owner.eq(None::<String>),
+                    operations::lease_until.eq(None::<i64>),
+                    operations::updated_at.eq(at.as_millis()),
+                ))
+                .execute(connection)?;
+        }
+        Outcome::GivenUp(error) => {
+            if kind == OperationType::CreateChat.as_str() {
+                events::apply(connection, tenant, chat_id, &[intake::failed(at)])?;
+            }
+            end(connection, lease, OperationStatus::Failed, Some(error), at)?;
+        }
+    }
+    Ok(Some(chat_id))
+}
+
+fn end(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    status: OperationStatus,
+    error: Option<&OperationError>,
+    at: Timestamp,
+) -> Result<()> {
+    let error = error.map(serde_json::to_string).transpose();
+    let error = error.map_err(|error| rows::inconsistent("error", &error.to_string()))?;
+    diesel::update(held!(lease))
+        .set((
+            operations::state.eq(status.as_str()),
+            operations::completed_at.eq(at.as_millis()),
+            operations::error.eq(error),
+            operations::lease_owner.eq(None::<String>),
+            operations::lease_until.eq(None::<i64>),
+            operations::updated_at.eq(at.as_millis()),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+pub fn sweep(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
+    let expired =
+        operations::table.filter(operations::state.eq(RUNNING)).filter(operations::lease_until.lt(now.as_millis()));
+    let swept = diesel::update(expired)
+        .set((
+            operations::state.eq(PENDING),
+            operations::next_attempt_at.eq(now.as_millis()),
+            operations::lease_owner.eq(None::<String>),
+            operations::lease_until.eq(None::<i64>),
+            operations::updated_at.eq(now.as_millis()),
+        ))
+        .execute(connection)?;
+    Ok(swept as u64)
+}
+
+pub fn release(connection: &mut SqliteConnection, owner: &str, now: Timestamp) -> Result<u64> {
+    let owned = operations::table.filter(operations::state.eq(RUNNING)).filter(operations::lease_owner.eq(owner));
+    let released = diesel::update(owned)
+        .set((
+            operations::state.eq(PENDING),
+            operations::next_attempt_at.eq(now.as_millis()),
+            operations::attempts.eq(operations::attempts - 1),
+            operations::lease_owner.eq(None::<String>),
+            operations::lease_until.eq(None::<i64>),
+            operations::updated_at.eq(now.as_millis()),
+        ))
+        .execute(connection)?;
+    Ok(released as u64)
+}

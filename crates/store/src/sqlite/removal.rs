@@ -1,0 +1,88 @@
+//! A request to remove somebody: looked at and, where it stands, turned into work, in one transaction.
+
+use convoke_domain::{
+    Chat, ChatEventKind, ChatStatus, OperationId, OperationStatus, OperationType, ParticipantId, TenantId,
+};
+use diesel::{SqliteConnection, prelude::*};
+
+use super::{
+    id::Id,
+    list,
+    register::{NewOperation, find_answer, insert_operation, keep_answer},
+    schema::{chat_events, operations},
+};
+use crate::{NewRemoval, Removal, document, error::Result, rows};
+
+pub fn request(connection: &mut SqliteConnection, tenant: &TenantId, removal: &NewRemoval) -> Result<Removal> {
+    if let Some(key) = &removal.idempotency
+        && let Some(kept) = find_answer(connection, tenant, key)?
+    {
+        return Ok(match kept.request_hash == key.request_hash {
+            true => Removal::RepeatedKey(kept.operation_id),
+            false => Removal::KeyReused,
+        });
+    }
+    let Some(found) = list::find(connection, tenant, removal.chat_id)? else { return Ok(Removal::NoSuchChat) };
+    let chat = document::parse(&found.json)?;
+    let Some(participant) = chat.participant(removal.participant_id) else { return Ok(Removal::NoSuchParticipant) };
+    if chat.status != ChatStatus::Active {
+        return Ok(Removal::NotActive(chat.status));
+    }
+    if owner(connection, tenant, &chat)? == Some(removal.participant_id) {
+        return Ok(Removal::IsOwner);
+    }
+    let under_way = under_way(connection, tenant, removal)?;
+    let operation = match under_way {
+        Some(operation) => operation,
+        None => {
+            let status = if participant.is_in() { OperationStatus::Pending } else { OperationStatus::Succeeded };
+            insert_operation(
+                connection,
+                tenant,
+                &NewOperation {
+                    id: removal.operation_id,
+                    chat_id: removal.chat_id,
+                    kind: OperationType::RemoveParticipant,
+                    person: Some(Id(removal.participant_id.0)),
+                    lane: chat.service.as_str(),
+                    status,
+                    at: removal.at,
+                },
+            )?;
+            removal.operation_id
+        }
+    };
+    keep_answer(connection, tenant, removal.idempotency.as_ref(), removal.chat_id, operation, removal.at)?;
+    Ok(Removal::Accepted(operation))
+}
+
+/// The account that made the group.
+fn owner(connection: &mut SqliteConnection, tenant: &TenantId, chat: &Chat) -> Result<Option<ParticipantId>> {
+    let body: Option<String> = chat_events::table
+        .find((tenant.as_str(), Id(chat.id.0), crate::intake::GROUP_MADE_KEY))
+        .select(chat_events::body)
+        .first(connection)
+        .optional()?;
+    Ok(match body.map(|body| rows::json("event", &body)).transpose()? {
+        Some(ChatEventKind::GroupMade { owner, .. }) => Some(owner),
+        _ => None,
+    })
+}
+
+fn under_way(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    removal: &NewRemoval,
+) -> Result<Option<OperationId>> {
+    let ended = [OperationStatus::Succeeded.as_str(), OperationStatus::Failed.as_str()];
+    let id: Option<Id> = operations::table
+        .filter(operations::tenant_id.eq(tenant.as_str()))
+        .filter(operations::chat_id.eq(Id(removal.chat_id.0)))
+        .filter(operations::person_id.eq(Id(removal.participant_id.0)))
+        .filter(operations::kind.eq(OperationType::RemoveParticipant.as_str()))
+        .filter(operations::state.ne_all(ended))
+        .select(operations::id)
+        .first(connection)
+        .optional()?;
+    Ok(id.map(|id| OperationId(id.0)))
+}

@@ -1,0 +1,171 @@
+//! The threads that SQLite is spoken to on: one writer that commits in groups, and a few readers.
+//!
+//! Whatever waits for the writer goes into one transaction, a savepoint each, and is answered after the commit: one sync
+//! to disk for all of them. A closure that fails takes back only its own savepoint.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Result, StoreError};
+
+/// How many writes go into one commit at most.
+const GROUP: usize = 512;
+
+/// How many calls may wait; more wait before they are handed over.
+const QUEUE: usize = 4_096;
+
+/// How long a call may take, waiting included.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How many readers there are.
+const READERS: usize = 4;
+
+/// Tells a caller its result, once it is known whether the group was committed.
+type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
+type Write = Box<dyn FnOnce(&mut SqliteConnection) -> Answer + Send>;
+type Read = Box<dyn FnOnce(&mut SqliteConnection) + Send>;
+
+/// The way to the threads. They end when it is dropped.
+pub struct Threads {
+    writer: mpsc::Sender<Write>,
+    readers: mpsc::Sender<Read>,
+}
+
+impl Threads {
+    /// Starts the threads on the database in this file.
+    pub fn start(path: &Path) -> Result<Self> {
+        let (writer, writes) = mpsc::channel(QUEUE);
+        let connection = connect(path)?;
+        spawn("sqlite-writer", {
+            let path = path.to_owned();
+            move || write_groups(&path, connection, writes)
+        })?;
+        let (readers, reads) = mpsc::channel(QUEUE);
+        let reads = Arc::new(Mutex::new(reads));
+        for _ in 0..READERS {
+            let connection = connect(path)?;
+            let (path, reads) = (path.to_owned(), Arc::clone(&reads));
+            spawn("sqlite-reader", move || answer_reads(&path, connection, &reads))?;
+        }
+        Ok(Self { writer, readers })
+    }
+
+    /// Runs `change` in a transaction and returns once that is on disk.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (tell, told) = oneshot::channel();
+        let write: Write = Box::new(move |connection| {
+            let result = connection.transaction(change);
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result,
+                    Err(reason) => result.and(Err(StoreError::Unavailable(reason))),
+                };
+                // A caller that does not wait any more is not told.
+                drop(tell.send(result));
+            })
+        });
+        answered(&self.writer, write, told).await
+    }
+
+    /// Runs `question` on one snapshot.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (tell, told) = oneshot::channel();
+        let read: Read = Box::new(move |connection| drop(tell.send(connection.transaction(question))));
+        answered(&self.readers, read, told).await
+    }
+}
+
+async fn answered<J, T>(queue: &mpsc::Sender<J>, job: J, told: oneshot::Receiver<Result<T>>) -> Result<T> {
+    let unavailable = |reason: &str| StoreError::Unavailable(reason.to_owned());
+    let result = tokio::time::timeout(DEADLINE, async {
+        queue.send(job).await.map_err(|_| unavailable("the database's thread has ended"))?;
+        told.await.map_err(|_| unavailable("the call was interrupted"))?
+    });
+    result.await.map_err(|_| unavailable("no answer in time"))?
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(drop).map_err(|error| StoreError::Open(format!("no thread for the database: {error}")))
+}
+
+/// Opens a connection with the settings that every one of ours has.
+pub fn connect(path: &Path) -> Result<SqliteConnection> {
+    let open = || -> Result<SqliteConnection, String> {
+        let url = path.to_str().ok_or("its name is not UTF-8")?;
+        let mut connection = SqliteConnection::establish(url).map_err(|error| error.to_string())?;
+        connection
+            .batch_execute(
+                "pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = full; \
+                 pragma foreign_keys = on; pragma temp_store = memory; pragma cache_size = -8000; \
+                 pragma journal_size_limit = 67108864;",
+            )
+            .map_err(|error| error.to_string())?;
+        Ok(connection)
+    };
+    open()
+        .map_err(|reason| StoreError::Open(format!("the SQLite database {} can't be opened: {reason}", path.display())))
+}
+
+/// Opens a connection again after a panic or a transaction that could not be ended, as often as it takes.
+fn reconnect(path: &PathBuf) -> SqliteConnection {
+    loop {
+        match connect(path) {
+            Ok(connection) => return connection,
+            Err(error) => {
+                tracing::error!(%error, "opening the database again");
+                thread::sleep(Duration::from_millis(500));
+            }
+        }
+    }
+}
+
+fn write_groups(path: &PathBuf, mut connection: SqliteConnection, mut writes: mpsc::Receiver<Write>) {
+    while let Some(first) = writes.blocking_recv() {
+        // Answers that are dropped unsent tell their callers that they were interrupted.
+        let group = catch_unwind(AssertUnwindSafe(|| {
+            let mut answers: Vec<Answer> = Vec::new();
+            let committed = connection.immediate_transaction(|connection| {
+                let mut next = Some(first);
+                while let Some(write) = next {
+                    answers.push(write(connection));
+                    next = if answers.len() < GROUP { writes.try_recv().ok() } else { None };
+                }
+                diesel::result::QueryResult::Ok(())
+            });
+            let committed = committed.map_err(|error| error.to_string());
+            for answer in answers {
+                answer(committed.clone());
+            }
+            committed
+        }));
+        if !matches!(group, Ok(Ok(()))) {
+            tracing::error!(outcome = ?group.as_ref().ok(), "a group of writes was not committed");
+            connection = reconnect(path);
+        }
+    }
+}
+
+fn answer_reads(path: &PathBuf, mut connection: SqliteConnection, reads: &Mutex<mpsc::Receiver<Read>>) {
+    loop {
+        let next = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(read) = next else { return };
+        if catch_unwind(AssertUnwindSafe(|| read(&mut connection))).is_err() {
+            connection = reconnect(path);
+        }
+    }
+}
