@@ -1,0 +1,116 @@
+//! One attempt at an operation: what is called, and what follows from how it went.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use convoke_domain::{OperationError, OperationErrorCode};
+use convoke_provider::{Provider, ProviderError};
+use convoke_store::{ClaimedOperation, Outcome, StoreError, Work};
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use crate::{Inner, backoff, create_chat};
+
+/// How long an operation waits for an account that can be used.
+const NO_ACCOUNT: Duration = Duration::from_secs(60);
+
+/// Why an attempt ended without an outcome of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Interruption {
+    /// The provider did not do it.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The database did not keep it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else drives the operation now.
+    #[error("the lease was lost")]
+    LeaseLost,
+}
+
+/// Makes the attempt and writes down how it ended. What can't be written down is left to the lease's end.
+pub async fn run(inner: &Inner, operation: ClaimedOperation) {
+    let span = tracing::info_span!("operation", id = %operation.lease.operation_id, chat = %operation.chat_id);
+    async {
+        let attempt = AssertUnwindSafe(outcome(inner, &operation)).catch_unwind().await;
+        let interruption = match attempt {
+            Ok(Ok(outcome)) => return finish(inner, &operation, outcome).await,
+            Ok(Err(interruption)) => interruption,
+            Err(_) => ProviderError::Unknown("the attempt panicked".to_owned()).into(),
+        };
+        match interruption {
+            Interruption::Provider(error) => {
+                tracing::warn!(%error, attempts = operation.attempts, "the attempt did not succeed");
+                let outcome = after(inner, &operation, error);
+                finish(inner, &operation, outcome).await;
+            }
+            Interruption::Store(error) => tracing::warn!(%error, "the attempt was interrupted"),
+            Interruption::LeaseLost => tracing::info!("another worker drives the operation now"),
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+async fn outcome(inner: &Inner, operation: &ClaimedOperation) -> Result<Outcome, Interruption> {
+    let Some(provider) = inner.providers.get(&operation.service) else {
+        // Only lanes of known providers are claimed; should one be gone, the operation waits for its return.
+        return Err(ProviderError::AccountUnusable("the provider is not configured".to_owned()).into());
+    };
+    match &operation.work {
+        Work::CreateChat { title, description } => {
+            create_chat::make(inner, provider.as_ref(), operation, title, description.as_deref()).await
+        }
+        Work::RemoveParticipant { provider_chat_id, external_id } => {
+            remove(provider.as_ref(), provider_chat_id, external_id).await
+        }
+    }
+}
+
+/// Removing somebody again who is out already does nothing, so that it may be repeated whatever came between.
+async fn remove(provider: &dyn Provider, group: &str, person: &str) -> Result<Outcome, Interruption> {
+    let events = provider.remove_participant(group, person).await?;
+    Ok(Outcome::ParticipantRemoved { events })
+}
+
+/// What follows when the provider did not do it.
+fn after(inner: &Inner, operation: &ClaimedOperation, error: ProviderError) -> Outcome {
+    let now = inner.environment.now();
+    let given_up = |code, detail| Outcome::GivenUp(OperationError { code, detail });
+    match error {
+        ProviderError::RetryAfter(wait) => Outcome::Postponed { until: now.plus(wait), counts: false },
+        ProviderError::AccountUnusable(_) => Outcome::Postponed { until: now.plus(NO_ACCOUNT), counts: false },
+        ProviderError::Rejected(reason) => {
+            given_up(OperationErrorCode::ProviderRejected, format!("The provider refused: {reason}."))
+        }
+        ProviderError::Unknown(_) if operation.attempts >= inner.settings.max_attempts => {
+            let detail = format!("Given up after {} attempts, the last one without an answer.", operation.attempts);
+            given_up(OperationErrorCode::AttemptsExhausted, detail)
+        }
+        ProviderError::Unknown(_) => {
+            let wait = backoff::wait_after(operation.attempts, inner.environment.as_ref());
+            Outcome::Postponed { until: now.plus(wait), counts: true }
+        }
+    }
+}
+
+/// Writes the end of the attempt down; a few times, for a short absence of the database should not cost a whole lease.
+async fn finish(inner: &Inner, operation: &ClaimedOperation, outcome: Outcome) {
+    for pause in [100, 400, 1_600, 0] {
+        match inner.store.finish_attempt(&operation.lease, outcome.clone(), inner.environment.now()).await {
+            Ok(true) => return tracing::debug!(outcome = outcome_name(&outcome), "the attempt ended"),
+            // Either another worker has it, or an earlier try was written down and only its answer was lost.
+            Ok(false) => return tracing::info!("the lease was not held any more at the end of the attempt"),
+            Err(error) => tracing::warn!(%error, "the end of the attempt could not be written down"),
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::ChatMade { .. } => "chat made",
+        Outcome::ParticipantRemoved { .. } => "participant removed",
+        Outcome::Postponed { .. } => "postponed",
+        Outcome::GivenUp(_) => "given up",
+    }
+}

@@ -1,0 +1,58 @@
+//! The intake: what a provider tells is recorded, and acknowledged once it is.
+
+use std::{sync::Arc, time::Duration};
+
+use convoke_domain::Service;
+use convoke_provider::{Provider, ProviderError, ProviderEvent};
+use convoke_store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Inner, pause};
+
+/// How long to wait before a feed that failed is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Takes in what the provider tells until the stop. A batch that is interrupted is told again.
+pub async fn take_in(inner: Arc<Inner>, provider: Arc<dyn Provider>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let taken = tokio::select! {
+            taken = take_in_batch(&inner, provider.as_ref()) => taken,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = taken {
+            tracing::warn!(%error, service = %provider.service(), "events could not be taken in; they will be told again");
+            pause(AGAIN, &stop).await;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FeedError {
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+async fn take_in_batch(inner: &Inner, provider: &dyn Provider) -> Result<(), FeedError> {
+    let batch = provider.next_events().await?;
+    record(inner, provider.service(), &batch.events).await?;
+    provider.acknowledge(batch.checkpoint).await?;
+    Ok(())
+}
+
+/// Records a batch. An event that the store can't take, however often it is told, must not keep back all others: it is
+/// written to the log, whole.
+async fn record(inner: &Inner, service: Service, events: &[ProviderEvent]) -> Result<(), StoreError> {
+    match inner.store.record_events(service, events, inner.environment.now()).await {
+        Err(StoreError::Inconsistent(_)) => {}
+        recorded => return recorded,
+    }
+    for event in events {
+        match inner.store.record_events(service, std::slice::from_ref(event), inner.environment.now()).await {
+            Err(StoreError::Inconsistent(reason)) => tracing::error!(reason, ?event, "an event can't be recorded"),
+            recorded => recorded?,
+        }
+    }
+    Ok(())
+}

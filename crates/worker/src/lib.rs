@@ -1,0 +1,172 @@
+//! Operations driven to their end, and what happened in groups taken into the record.
+//!
+//! A worker claims operations under a lease, calls providers without holding a transaction open, and ends each attempt in
+//! one transaction. Whatever interrupts it, the next attempt, here or in another process, ends right.
+
+mod attempt;
+mod backoff;
+mod create_chat;
+mod feed;
+mod leases;
+mod upkeep;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use convoke_domain::{Environment, Service};
+use convoke_provider::Provider;
+use convoke_store::{Claim, Retention, Store};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use leases::Leases;
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// How many operations it drives at once.
+    pub concurrency: u32,
+    /// How long an operation is leased.
+    pub lease: Duration,
+    /// How often leases are extended.
+    pub heartbeat: Duration,
+    /// How often expired leases are looked for.
+    pub sweep: Duration,
+    /// How long another process's operations may go unnoticed.
+    pub poll: Duration,
+    /// How often an operation is tried before it is given up.
+    pub max_attempts: u32,
+    /// How long attempts under way may go on once the worker is to stop.
+    pub grace: Duration,
+    /// How long things are kept.
+    pub retention: Retention,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            concurrency: 64,
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
+            sweep: Duration::from_secs(5),
+            poll: Duration::from_millis(250),
+            max_attempts: 25,
+            grace: Duration::from_secs(3),
+            retention: Retention { operations: 90 * DAY, idempotency_keys: 2 * DAY },
+        }
+    }
+}
+
+/// A process's worker.
+#[derive(Clone)]
+pub struct Worker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    providers: HashMap<Service, Arc<dyn Provider>>,
+    environment: Arc<dyn Environment>,
+    settings: WorkerSettings,
+    owner: String,
+    leases: Leases,
+    free: Arc<Semaphore>,
+}
+
+impl Worker {
+    /// A worker that drives the operations of these providers. Its leases go by a name of its own.
+    pub fn new(
+        store: Arc<dyn Store>,
+        providers: Vec<Arc<dyn Provider>>,
+        environment: Arc<dyn Environment>,
+        settings: WorkerSettings,
+    ) -> Self {
+        let providers = providers.into_iter().map(|provider| (provider.service(), provider)).collect();
+        let owner = environment.new_uuid().to_string();
+        let free = Arc::new(Semaphore::new(settings.concurrency as usize));
+        Self {
+            inner: Arc::new(Inner { store, providers, environment, settings, owner, leases: Leases::default(), free }),
+        }
+    }
+
+    /// Works until `stop` is cancelled; returns once its leases are given back.
+    pub async fn run(&self, stop: CancellationToken) {
+        let loops = TaskTracker::new();
+        for provider in self.inner.providers.values() {
+            loops.spawn(feed::take_in(Arc::clone(&self.inner), Arc::clone(provider), stop.clone()));
+        }
+        loops.spawn(upkeep::heartbeats(Arc::clone(&self.inner), stop.clone()));
+        loops.spawn(upkeep::sweeps(Arc::clone(&self.inner), stop.clone()));
+        loops.spawn(upkeep::counts(Arc::clone(&self.inner), stop.clone()));
+        loops.spawn(upkeep::clean_up(Arc::clone(&self.inner), stop.clone()));
+        let attempts = TaskTracker::new();
+        drive(&self.inner, &attempts, &stop).await;
+        attempts.close();
+        if tokio::time::timeout(self.inner.settings.grace, attempts.wait()).await.is_err() {
+            self.inner.leases.abort_all();
+        }
+        loops.close();
+        loops.wait().await;
+        let now = self.inner.environment.now();
+        match self.inner.store.release_leases(&self.inner.owner, now).await {
+            Ok(0) => {}
+            Ok(given_back) => tracing::info!(given_back, "leases given back"),
+            Err(error) => tracing::warn!(%error, "leases could not be given back; they end by themselves"),
+        }
+    }
+}
+
+/// Claims what is due and lets each operation have its attempt, as many at once as there are places.
+async fn drive(inner: &Arc<Inner>, attempts: &TaskTracker, stop: &CancellationToken) {
+    let lanes: Vec<String> = inner.providers.keys().map(|service| service.as_str().to_owned()).collect();
+    while !stop.is_cancelled() {
+        // A place first: what is claimed is begun at once.
+        let place = tokio::select! {
+            place = Arc::clone(&inner.free).acquire_owned() => place,
+            () = stop.cancelled() => return,
+        };
+        drop(place);
+        let now = inner.environment.now();
+        let claim = Claim {
+            lanes: lanes.clone(),
+            owner: inner.owner.clone(),
+            limit: u32::try_from(inner.free.available_permits()).unwrap_or(u32::MAX).max(1),
+            now,
+            lease_until: now.plus(inner.settings.lease),
+        };
+        let claimed = match inner.store.claim_operations(&claim).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(%error, "operations could not be claimed");
+                pause(Duration::from_secs(1), stop).await;
+                continue;
+            }
+        };
+        if claimed.is_empty() {
+            tokio::select! {
+                () = inner.store.changes().operations.notified() => {}
+                () = pause(inner.settings.poll, stop) => {}
+            }
+        }
+        for operation in claimed {
+            let Ok(place) = Arc::clone(&inner.free).acquire_owned().await else { return };
+            let lease = operation.lease.clone();
+            let inner_of_task = Arc::clone(inner);
+            let task = attempts.spawn(async move {
+                let id = operation.lease.operation_id;
+                attempt::run(&inner_of_task, operation).await;
+                inner_of_task.leases.forget(id);
+                drop(place);
+            });
+            inner.leases.keep(lease, task);
+        }
+    }
+}
+
+/// Sleeps, but not beyond the stop.
+async fn pause(duration: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(duration) => {}
+        () = stop.cancelled() => {}
+    }
+}

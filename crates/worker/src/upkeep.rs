@@ -1,0 +1,84 @@
+//! What is done again and again: leases extended and swept, counts rolled up, what has expired deleted.
+
+use std::{sync::Arc, time::Duration};
+
+use convoke_store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Inner, pause};
+
+/// How often counts are rolled up where there is little to do.
+const ROLL_UP: Duration = Duration::from_secs(1);
+
+/// The pause while there is much to do, so that others get their turn.
+const BUSY: Duration = Duration::from_millis(100);
+
+/// How often is looked for what has expired.
+const CLEAN_UP: Duration = Duration::from_secs(60);
+
+/// Extends the leases of what is under way, and ends the work on what was lost.
+pub async fn heartbeats(inner: Arc<Inner>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        pause(inner.settings.heartbeat, &stop).await;
+        let leases = inner.leases.all();
+        if leases.is_empty() {
+            continue;
+        }
+        match inner.store.extend_leases(&leases, inner.environment.now().plus(inner.settings.lease)).await {
+            Ok(lost) => {
+                for id in lost {
+                    tracing::warn!(operation = %id, "the lease was lost; its work is ended");
+                    inner.leases.abort(id);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "leases could not be extended"),
+        }
+    }
+}
+
+/// Makes operations claimable again whose worker is gone.
+pub async fn sweeps(inner: Arc<Inner>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match inner.store.sweep_expired_leases(inner.environment.now()).await {
+            Ok(0) => {}
+            Ok(swept) => {
+                tracing::warn!(swept, "operations whose worker is gone are tried again");
+                inner.store.changes().operations.notify_one();
+            }
+            Err(error) => tracing::warn!(%error, "expired leases could not be swept"),
+        }
+        pause(inner.settings.sweep, &stop).await;
+    }
+}
+
+/// Rolls up the counts.
+pub async fn counts(inner: Arc<Inner>, stop: CancellationToken) {
+    repeat(ROLL_UP, &stop, "counts could not be rolled up", || inner.store.roll_up_counts()).await;
+}
+
+/// Deletes what has been kept long enough, and renders documents of an older form anew.
+pub async fn clean_up(inner: Arc<Inner>, stop: CancellationToken) {
+    let once = || async {
+        let rewritten = inner.store.rewrite_outdated_documents().await?;
+        let deleted = inner.store.delete_expired(inner.environment.now(), &inner.settings.retention).await?;
+        Ok(rewritten + deleted)
+    };
+    repeat(CLEAN_UP, &stop, "the clean-up did not succeed", once).await;
+}
+
+/// Does `once` again and again: soon while it finds something to do, else a while later.
+async fn repeat<F>(every: Duration, stop: &CancellationToken, failure: &str, once: impl Fn() -> F)
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
+    while !stop.is_cancelled() {
+        match once().await {
+            Ok(done) if done > 0 => pause(BUSY, stop).await,
+            Ok(_) => pause(every, stop).await,
+            Err(error) => {
+                tracing::warn!(%error, failure);
+                pause(every, stop).await;
+            }
+        }
+    }
+}
