@@ -1,0 +1,86 @@
+//! The admin listener: whether the process lives, whether it can answer, and a few figures.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use actix_web::{HttpResponse, get, http::StatusCode, web};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::{
+    frame,
+    problem::{Problem, ProblemKind},
+    state::ApiState,
+};
+
+/// How long the database may take to say that it is there.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Mounts `/livez`, `/readyz` and `/metrics`; the application is to be wrapped in [`crate::frame`].
+pub fn configure_admin(state: Arc<ApiState>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config.service(livez).service(readyz).service(metrics).default_service(web::to(fallback));
+        frame::mount_state(config, state);
+    }
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// The process lives: it answers. Nothing else is looked at.
+#[get("/livez")]
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(Health { status: "ok", reason: None })
+}
+
+/// The process can answer requests: it listens, is not about to stop, and the database is there with its schema.
+#[get("/readyz")]
+async fn readyz(state: web::Data<ApiState>) -> HttpResponse {
+    match not_ready(&state).await {
+        None => HttpResponse::Ok().json(Health { status: "ok", reason: None }),
+        reason => HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
+            .insert_header(("Retry-After", "1"))
+            .json(Health { status: "unavailable", reason }),
+    }
+}
+
+async fn not_ready(state: &ApiState) -> Option<&'static str> {
+    if state.lifecycle.is_draining() {
+        return Some("the process is about to stop");
+    }
+    if !state.lifecycle.is_listening() {
+        return Some("the public listener is not bound yet");
+    }
+    match timeout(READY_TIMEOUT, state.store.ready()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            Some("the database does not answer, or its schema is not there")
+        }
+        Err(_) => Some("the database does not answer in time"),
+    }
+}
+
+/// A few figures in the text form of Prometheus.
+#[get("/metrics")]
+async fn metrics(state: web::Data<ApiState>) -> HttpResponse {
+    let mut text = format!(
+        "# HELP convoke_build_info The version that runs.\n# TYPE convoke_build_info gauge\n\
+         convoke_build_info{{version=\"{}\"}} 1\n\
+         # HELP convoke_http_requests_total Requests that were answered, by class of status.\n\
+         # TYPE convoke_http_requests_total counter\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    for (class, count) in state.counts.by_class() {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "convoke_http_requests_total{{status=\"{class}xx\"}} {count}");
+    }
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+async fn fallback() -> Result<HttpResponse, Problem> {
+    Err(Problem::new(ProblemKind::NotFound, "There is nothing under this path."))
+}

@@ -1,0 +1,221 @@
+//! What stands around every request, whatever it asks for: its name, the log line, `HEAD`, time for the body, the
+//! headers that every answer has, and the form of every error. Nothing that goes wrong within leaves in another form.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use actix_web::{
+    Error, HttpMessage, HttpResponse, HttpResponseBuilder,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::{
+        ConnectionType, Method, StatusCode, Uri, Version,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::{
+    auth::Caller,
+    problem::{PROBLEM_JSON, Problem, ProblemKind},
+    problem_page,
+    request_id::{RequestId, X_REQUEST_ID},
+    state::ApiState,
+    timed_payload,
+};
+
+/// Where private operations are.
+pub(crate) const PRIVATE: &str = "/api/v1/private";
+/// Where the sandbox's pages are: for people, so errors there are pages too.
+const SANDBOX: &str = "/sandbox/";
+
+/// Stands around every request of the public and of the admin listener: `App::new().wrap(from_fn(frame))`, together with
+/// [`crate::configure`] or [`crate::configure_admin`].
+///
+/// # Errors
+/// Never any that is not a whole answer already.
+///
+/// # Panics
+/// If neither of the two is there.
+pub async fn frame(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let state = ApiState::of(request.request()).clone();
+    let asked = Asked::of(&request, &state);
+    prepare(&mut request, &state);
+    request.extensions_mut().insert(asked.request_id.clone());
+
+    let span = tracing::info_span!("request", request_id = asked.request_id.as_str());
+    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
+    let _entered = span.enter();
+    match outcome {
+        Ok(Ok(response)) => {
+            let mut response = in_our_form(response.map_into_boxed_body(), &asked);
+            asked.finish(response.response_mut(), &state);
+            log(&asked, response.request().match_pattern(), response.status(), Caller::of(response.request()), started);
+            Ok(response)
+        }
+        // The request is gone with the panic or the error, so the answer has to be whole.
+        broken => {
+            let problem = match broken {
+                Ok(Err(error)) => problem_of(&error),
+                Err(panic) => {
+                    tracing::error!(panic = panic_text(&*panic), "a request panicked");
+                    Problem::internal()
+                }
+                Ok(Ok(_)) => unreachable!("handled above"),
+            };
+            let mut response = asked.answer(&problem);
+            asked.finish(&mut response, &state);
+            log(&asked, None, response.status(), None, started);
+            Err(InternalError::from_response(problem, response).into())
+        }
+    }
+}
+
+/// What was asked for, kept for the answer.
+struct Asked {
+    method: Method,
+    version: Version,
+    path: String,
+    request_id: RequestId,
+    wants_page: bool,
+}
+
+impl Asked {
+    fn of(request: &ServiceRequest, state: &ApiState) -> Self {
+        let path = request.uri().path().to_owned();
+        Self {
+            method: request.method().clone(),
+            version: request.version(),
+            request_id: RequestId::of(request.headers(), &*state.environment),
+            wants_page: path.starts_with(SANDBOX) && !asks_for_json(request.headers()),
+            path,
+        }
+    }
+
+    /// The answer that a problem is.
+    fn answer(&self, problem: &Problem) -> HttpResponse {
+        let mut response = HttpResponseBuilder::new(problem.kind.status());
+        for (name, value) in problem.headers() {
+            response.append_header((name.clone(), value.clone()));
+        }
+        if problem.closes_connection {
+            response.force_close();
+        }
+        if self.wants_page {
+            return response
+                .insert_header((header::CONTENT_SECURITY_POLICY, problem_page::CONTENT_SECURITY_POLICY))
+                .content_type("text/html; charset=utf-8")
+                .body(problem_page::for_visitor(problem));
+        }
+        let body = problem.body(&self.path, self.request_id.as_str());
+        response.content_type(PROBLEM_JSON).body(serde_json::to_vec(&body).expect("texts are always written"))
+    }
+
+    /// Gives an answer what every answer has.
+    fn finish(&self, response: &mut HttpResponse, state: &ApiState) {
+        state.counts.count(response.status());
+        if state.lifecycle.is_draining() && self.version >= Version::HTTP_10 {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, self.request_id.header_value());
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        set_default(headers, header::REFERRER_POLICY, "no-referrer");
+        if self.path.starts_with(PRIVATE) {
+            set_default(headers, header::CACHE_CONTROL, "no-store");
+        }
+        if !self.path.starts_with(SANDBOX) {
+            set_default(headers, header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+        }
+    }
+}
+
+fn set_default(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    if !headers.contains_key(&name) {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Makes of the request what the routes know.
+fn prepare(request: &mut ServiceRequest, state: &ApiState) {
+    timed_payload::limit(request, state.settings.body_timeout);
+    // The connection remembers that it was `HEAD` and leaves the body out, with the length of the one it had.
+    if request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
+    // The reference page writes the list's path with a slash at the end.
+    if request.path().strip_prefix(PRIVATE) == Some("/chats/") {
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let uri: Uri = format!("{PRIVATE}/chats{query}").parse().expect("a part of a URI makes one");
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+}
+
+/// Gives every error the form of a problem. The sandbox's own pages are left as they are.
+fn in_our_form(response: ServiceResponse<BoxBody>, asked: &Asked) -> ServiceResponse<BoxBody> {
+    let Some(error) = response.response().error() else { return response };
+    if asked.path.starts_with(SANDBOX) && error.as_error::<Problem>().is_none() {
+        return response;
+    }
+    let answer = asked.answer(&problem_of(error));
+    response.into_response(answer)
+}
+
+/// The problem that an error is; one that is not ours becomes the kind that its status comes closest to.
+fn problem_of(error: &Error) -> Problem {
+    if let Some(problem) = error.as_error::<Problem>() {
+        return problem.clone();
+    }
+    let kind = ProblemKind::from_status(error.as_response_error().status_code());
+    if kind == ProblemKind::InternalError {
+        tracing::error!(%error, "a request failed");
+        return Problem::internal();
+    }
+    tracing::debug!(%error, "a request was refused");
+    Problem::new(kind, kind.entry().meaning)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text")
+}
+
+fn asks_for_json(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).filter_map(|value| value.to_str().ok()).any(|accept| {
+        accept.split(',').filter_map(|range| range.split(';').next()).any(|range| {
+            let range = range.trim();
+            range.eq_ignore_ascii_case("application/json") || range.eq_ignore_ascii_case(PROBLEM_JSON)
+        })
+    })
+}
+
+/// One line for each request. It names the route, not the path: the path of an invitation is a secret.
+fn log(asked: &Asked, route: Option<String>, status: StatusCode, caller: Option<Arc<Caller>>, started: Instant) {
+    tracing::info!(
+        method = %asked.method,
+        route = route.as_deref().unwrap_or("-"),
+        status = status.as_u16(),
+        duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        tenant = caller.as_ref().map(|caller| caller.tenant.as_str()),
+        "answered"
+    );
+}
+
+/// The name of a request, for answers that hold it in their body.
+pub(crate) fn request_id(request: &actix_web::HttpRequest) -> RequestId {
+    request.extensions().get::<RequestId>().cloned().expect("`frame` names every request")
+}
+
+/// Lets the state be found by [`ApiState::of`].
+pub(crate) fn mount_state(config: &mut web::ServiceConfig, state: Arc<ApiState>) {
+    config.app_data(web::Data::from(state));
+}

@@ -1,0 +1,50 @@
+//! The HTTP API: parse, authorise, one store call, answer (`contract.md`).
+//!
+//! Begin with `chats/register.rs`, the longest way through; every other handler is a shorter one of the same kind.
+//! [`frame`] stands around every request, `auth.rs` before everything private, `problem.rs` knows every error.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use actix_web::{App, HttpServer, middleware::from_fn};
+//! # async fn example(state: Arc<convoke_api::ApiState>) -> std::io::Result<()> {
+//! HttpServer::new(move || {
+//!     App::new().wrap(from_fn(convoke_api::frame)).configure(convoke_api::configure(state.clone()))
+//! })
+//! .bind("127.0.0.1:8080")?
+//! .run()
+//! .await
+//! # }
+//! ```
+
+mod admin;
+mod auth;
+mod body;
+mod chats;
+mod documentation;
+mod entity_tag;
+mod fallback;
+mod frame;
+mod idempotency;
+mod input;
+mod links;
+mod openapi;
+mod operations;
+mod participants;
+mod path;
+mod prefer;
+mod problem;
+mod problem_page;
+mod query_string;
+mod request_id;
+mod routes;
+mod state;
+mod timed_payload;
+mod token;
+mod wait;
+
+pub use admin::configure_admin;
+pub use frame::frame;
+pub use openapi::{openapi, openapi_json};
+pub use routes::configure;
+pub use state::{ApiSettings, ApiState, Lifecycle};
+pub use token::{PlainToken, mint};

@@ -1,0 +1,145 @@
+//! The OpenAPI document. Each operation tells its own part where its handler is; what all of them share is added here,
+//! so that it can't be forgotten.
+
+use actix_web::App;
+use utoipa::{
+    OpenApi, PartialSchema as _,
+    openapi::{
+        Components, ContentBuilder, HeaderBuilder, ObjectBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
+        path::Operation,
+        schema::Type,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_actix_web::AppExt as _;
+
+use crate::{
+    problem::{InputError, PROBLEM_JSON, ProblemBody},
+    routes,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Convoke",
+        description = "Registers chats on messengers and keeps the record of who was in them and when.\n\n\
+            Errors are problems (RFC 9457, `application/problem+json`); the `type` of each is the path of a page that \
+            explains it. Times are RFC 3339, UTC, in milliseconds. Absent values are left out, never `null`.",
+        contact(name = "Convoke", url = "https://github.com/convoke-chat/convoke"),
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/", description = "This installation.")),
+    tags(
+        (name = "chats", description = "Register chats, read their record, get people in."),
+        (name = "participants", description = "Those who are or were in a chat."),
+        (name = "operations", description = "Work that outlives the request that asked for it."),
+        (name = "documentation", description = "What explains the API."),
+    ),
+    components(schemas(ProblemBody, InputError)),
+)]
+struct ApiDoc;
+
+/// The problems that every private operation can answer with: name of the response, status, what it says, and whether
+/// there is a header of its own.
+const SHARED_PROBLEMS: [(&str, &str, &str, Option<&str>); 6] = [
+    ("InvalidRequest", "400", "`invalid-request`: `errors` names every mistake.", None),
+    ("Unauthorized", "401", "`unauthorized`: no valid token was sent.", Some("WWW-Authenticate")),
+    ("Forbidden", "403", "`forbidden`: the token lacks the scope that is needed.", Some("WWW-Authenticate")),
+    ("TooManyRequests", "429", "`too-many-requests`.", Some("Retry-After")),
+    ("InternalError", "500", "`internal-error`: it is in the service's log.", None),
+    ("ServiceUnavailable", "503", "`service-unavailable`: try again in a moment.", Some("Retry-After")),
+];
+
+/// The document, the same in every installation.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let (_, mut document) =
+        App::new().into_utoipa_app().openapi(ApiDoc::openapi()).configure(routes::documented).split_for_parts();
+    let components = document.components.get_or_insert_default();
+    add_security_scheme(components);
+    add_shared_components(components);
+    for response in components.responses.values_mut() {
+        add_request_id(response);
+    }
+    for (path, item) in &mut document.paths.paths {
+        let is_private = path.starts_with(crate::frame::PRIVATE);
+        for operation in operations(item) {
+            if is_private {
+                add_shared_problems(operation);
+            }
+            operation.responses.responses.values_mut().for_each(add_request_id);
+        }
+    }
+    document
+}
+
+/// The document as JSON, in the form in which `openapi/openapi.json` holds it and `/openapi.json` serves it.
+///
+/// # Panics
+/// Never: the document is always written.
+#[must_use]
+pub fn openapi_json() -> String {
+    let mut json = openapi().to_pretty_json().expect("the document is always written");
+    json.push('\n');
+    json
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+}
+
+fn add_security_scheme(components: &mut Components) {
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "A token of the form `cvk_…`, as `convoke token create` prints it. It belongs to one tenant and carries \
+             scopes: `chats:read`, `chats:write`.",
+        ))
+        .build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+}
+
+fn add_shared_components(components: &mut Components) {
+    let request_id = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(64));
+    let request_id = HeaderBuilder::new()
+        .schema(Some(request_id))
+        .description(Some("The request's name: the client's own if it sent one that will do, else a new one."))
+        .build();
+    components.headers.insert("X-Request-Id".to_owned(), request_id.into());
+    for (name, _, description, header) in SHARED_PROBLEMS {
+        components.responses.insert(name.to_owned(), problem_response(description, header).into());
+    }
+}
+
+fn problem_response(description: &str, header: Option<&str>) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new().description(description).content(PROBLEM_JSON, content);
+    match header {
+        Some(name @ "Retry-After") => {
+            let header = HeaderBuilder::new()
+                .schema(Some(u32::schema()))
+                .description(Some("After how many seconds to try again."));
+            response.header(name, header.build()).build()
+        }
+        Some(name) => {
+            let header =
+                HeaderBuilder::new().schema(Some(String::schema())).description(Some("What is asked for (RFC 6750)."));
+            response.header(name, header.build()).build()
+        }
+        None => response.build(),
+    }
+}
+
+fn add_shared_problems(operation: &mut Operation) {
+    for (name, status, ..) in SHARED_PROBLEMS {
+        let shared = RefOr::Ref(Ref::from_response_name(name));
+        operation.responses.responses.entry(status.to_owned()).or_insert(shared);
+    }
+}
+
+fn add_request_id(response: &mut RefOr<Response>) {
+    if let RefOr::T(response) = response {
+        let header = RefOr::Ref(Ref::new("#/components/headers/X-Request-Id"));
+        response.headers.insert("X-Request-Id".to_owned(), header);
+    }
+}

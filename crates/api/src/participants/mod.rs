@@ -1,0 +1,3 @@
+//! Participants: removing one.
+
+pub(crate) mod remove;
