@@ -1,0 +1,103 @@
+//! A step that is interrupted at any point ends right when it is run again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use convoke_domain::{ChatStatus, EndReason, Operation, OperationId, OperationStatus};
+use convoke_sandbox::{Action, Sandbox, SandboxSettings};
+
+use crate::{
+    provider::{Interrupted, Interruption},
+    world::{Backend, World},
+};
+
+/// Longer than a lease.
+const LEASE_OVER: Duration = Duration::from_secs(31);
+
+fn sandbox(world: &World) -> Sandbox {
+    Sandbox::new(world.store.clone(), world.environment(), SandboxSettings::default())
+}
+
+/// Lets a worker run into the interruption until the operation has ended; if its process ends first, another one comes.
+async fn run_interrupted(
+    world: &World,
+    operation: OperationId,
+    interruptions: &[(u32, Interruption)],
+    groups_made: &Arc<AtomicU32>,
+) -> Operation {
+    let provider = |interruptions: &[_]| {
+        Arc::new(Interrupted::new(sandbox(world), interruptions.to_vec(), Arc::clone(groups_made)))
+    };
+    let interrupted = provider(interruptions);
+    let crashed = Arc::clone(&interrupted.crashed);
+    let first = world.run(interrupted);
+    let ended = tokio::select! {
+        ended = world.ended(operation) => Some(ended),
+        () = crashed.notified() => None,
+    };
+    let Some(ended) = ended else {
+        first.crash();
+        world.environment.advance(LEASE_OVER);
+        let second = world.run(provider(&[]));
+        let ended = world.ended(operation).await;
+        second.stop().await;
+        return ended;
+    };
+    first.stop().await;
+    ended
+}
+
+async fn a_chat_is_made_once(backend: Backend) {
+    // An undisturbed creation makes the group and fetches its link; one whose first answer was lost looks for the group
+    // in between.
+    let lost = (1, Interruption::LostAnswer);
+    for (before, at_call) in [(None, 1), (None, 2), (Some(lost), 2), (Some(lost), 3)] {
+        for how in Interruption::ALL {
+            let interruptions: Vec<_> = before.into_iter().chain([(at_call, how)]).collect();
+            let world = World::new(backend).await;
+            let groups_made = Arc::new(AtomicU32::new(0));
+            let (chat, operation) = world.register("Once").await;
+            let ended = run_interrupted(&world, operation, &interruptions, &groups_made).await;
+            assert_eq!(ended.status, OperationStatus::Succeeded, "{interruptions:?}");
+            assert_eq!(groups_made.load(Ordering::SeqCst), 1, "{interruptions:?}");
+            world.is_consistent(chat, ChatStatus::Active).await;
+            let link = world.store.find_invitation(&world.tenant, chat).await.unwrap().unwrap().link.unwrap();
+            let code = link.strip_prefix("/sandbox/").unwrap();
+            assert_eq!(sandbox(&world).find_group(code).await.unwrap().unwrap().state.title, "Once");
+        }
+    }
+}
+
+async fn somebody_is_removed_once(backend: Backend) {
+    for how in Interruption::ALL {
+        let world = World::new(backend).await;
+        let groups_made = Arc::new(AtomicU32::new(0));
+        let undisturbed = world.run(Arc::new(sandbox(&world)));
+        let (chat, operation) = world.register("Removal").await;
+        world.ended(operation).await;
+        let link = world.store.find_invitation(&world.tenant, chat).await.unwrap().unwrap().link.unwrap();
+        let code = link.strip_prefix("/sandbox/").unwrap().to_owned();
+        let group = sandbox(&world).find_group(&code).await.unwrap().unwrap();
+        let join = Action::Join { username: "ada".into(), firstname: None, lastname: None, invited_by: None };
+        sandbox(&world).act(&group, &join).await.unwrap();
+        let joined = world.chat_until(chat, |chat| chat.participants.len() == 2).await;
+        undisturbed.stop().await;
+
+        let removal = world.remove(chat, joined.participants[1].id).await;
+        let ended = run_interrupted(&world, removal, &[(1, how)], &groups_made).await;
+        assert_eq!(ended.status, OperationStatus::Succeeded, "{how:?}");
+        let removed = world.chat_until(chat, |chat| !chat.participants[1].is_in()).await;
+        let stay = &removed.participants[1].participations;
+        assert_eq!(stay.len(), 1, "{how:?}");
+        assert_eq!(stay[0].end_reason, Some(EndReason::Removed));
+        assert_eq!(stay[0].removed_by, Some(removed.participants[0].id));
+        world.is_consistent(chat, ChatStatus::Active).await;
+    }
+}
+
+on_both!(a_chat_is_made_once, somebody_is_removed_once);
