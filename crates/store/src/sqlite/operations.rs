@@ -4,7 +4,7 @@ use convoke_domain::{
     ChatId, Environment, Operation, OperationError, OperationId, OperationStatus, OperationType, TenantId, Timestamp,
 };
 use convoke_provider::CreatedGroup;
-use diesel::{SqliteConnection, prelude::*};
+use diesel::{SqliteConnection, dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
 
 use super::{
     events,
@@ -17,6 +17,11 @@ use crate::{Claim, ClaimedOperation, Lease, Outcome, Work, error::Result, intake
 const PENDING: &str = OperationStatus::Pending.as_str();
 const RUNNING: &str = OperationStatus::Running.as_str();
 const WAITING: &str = OperationStatus::WaitingForProvider.as_str();
+
+/// Operations that wait, in the very words of the partial index: SQLite does not use one for values that are bound.
+fn waits() -> SqlLiteral<Bool> {
+    sql("state in ('pending', 'waitingForProvider')")
+}
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = operations)]
@@ -67,7 +72,7 @@ pub fn claim(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> R
         let due: Vec<Id> = operations::table
             .filter(operations::lane.eq_any(&claim.lanes))
             .filter(operations::tenant_id.eq(&tenant))
-            .filter(operations::state.eq_any([PENDING, WAITING]))
+            .filter(waits())
             .filter(operations::next_attempt_at.le(claim.now.as_millis()))
             .order((operations::next_attempt_at, operations::id))
             .select(operations::id)
@@ -85,7 +90,7 @@ fn due_tenants(connection: &mut SqliteConnection, claim: &Claim, after: &str) ->
     let due = || {
         operations::table
             .filter(operations::lane.eq_any(&claim.lanes))
-            .filter(operations::state.eq_any([PENDING, WAITING]))
+            .filter(waits())
             .filter(operations::next_attempt_at.le(claim.now.as_millis()))
             .order(operations::tenant_id)
             .select(operations::tenant_id)
@@ -295,7 +300,7 @@ pub fn sweep(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
 }
 
 pub fn release(connection: &mut SqliteConnection, owner: &str, now: Timestamp) -> Result<u64> {
-    let owned = operations::table.filter(operations::state.eq(RUNNING)).filter(operations::lease_owner.eq(owner));
+    let owned = operations::table.filter(sql::<Bool>("state = 'running'")).filter(operations::lease_owner.eq(owner));
     let released = diesel::update(owned)
         .set((
             operations::state.eq(PENDING),
