@@ -5,12 +5,13 @@
 //! (404), size and type of the body (413, 415), its fields (400), then what the chat allows (410, 404, 400, 409).
 
 mod answer;
+mod body;
 mod form;
 mod origin;
 mod problem;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -21,12 +22,6 @@ use actix_web::{
 
 use self::{form::Verb, origin::PublicUrl, problem::Problem};
 use crate::{Group, Sandbox};
-
-/// The largest body that is read (`contract.md`, "Rules for every operation").
-const MAX_BODY_BYTES: usize = 64 * 1024;
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const STYLE: &str = include_str!("../assets/style.css");
 const ICON: &str = include_str!("../assets/icon.svg");
@@ -126,15 +121,16 @@ async fn show(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
 }
 
 /// Does what a form asks for. Returns where to go then: back to the chat.
-async fn act(verb: Verb, request: &HttpRequest, body: web::Payload, shared: &Shared) -> Result<String, Problem> {
+async fn act(verb: Verb, request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<String, Problem> {
+    // Read whatever becomes of it: a client that sends everything before it reads would not see a refusal otherwise.
+    let body = body::read(request.headers(), payload).await;
     if !origin::is_own(request.headers(), &shared.public_url) {
         return Err(Problem::cross_site());
     }
     let group = find(request, shared).await?;
     let back = shared.public_url.path_of(&group.code);
     let done = async {
-        let body = read_body(request, body).await?;
-        let action = form::read(verb, &body).map_err(Problem::invalid)?;
+        let action = form::read(verb, &body?).map_err(Problem::invalid)?;
         shared.sandbox.act(&group, &action).await.map_err(|error| Problem::from_error(&error))
     };
     done.await.map_err(|problem| problem.with_way_back(&back))?;
@@ -146,19 +142,4 @@ async fn find(request: &HttpRequest, shared: &Shared) -> Result<Group, Problem> 
     let code = request.match_info().get("code").unwrap_or_default();
     let group = shared.sandbox.find_group(code).await.map_err(|error| Problem::from_error(&error))?;
     group.ok_or_else(|| Problem::not_found("No chat has this link. It may have been copied in part only."))
-}
-
-async fn read_body(request: &HttpRequest, body: web::Payload) -> Result<web::Bytes, Problem> {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
-        return Err(Problem::body_too_large(MAX_BODY_BYTES));
-    }
-    let body = tokio::time::timeout(BODY_TIMEOUT, body.to_bytes_limited(MAX_BODY_BYTES)).await;
-    let body = match body {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Err(_)) => return Err(Problem::body_too_large(MAX_BODY_BYTES)),
-        Ok(Ok(Err(_))) | Err(_) => return Err(Problem::broken_body()),
-    };
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if content_type.is_some_and(form::is_form) { Ok(body) } else { Err(Problem::unsupported_media_type()) }
 }

@@ -5,7 +5,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -53,10 +53,11 @@ pub(super) async fn finish(
     Ok(response)
 }
 
-/// The request id that was sent, if it is 1–64 visible ASCII characters.
+/// The request id that was sent, if it is one and has 1–64 visible ASCII characters.
 fn sent_request_id(headers: &HeaderMap) -> Option<String> {
-    let sent = headers.get(&X_REQUEST_ID)?.as_bytes();
-    let is_valid = (1..=64).contains(&sent.len()) && sent.iter().all(u8::is_ascii_graphic);
+    let mut all_sent = headers.get_all(&X_REQUEST_ID);
+    let sent = all_sent.next()?.as_bytes();
+    let is_valid = all_sent.next().is_none() && (1..=64).contains(&sent.len()) && sent.iter().all(u8::is_ascii_graphic);
     is_valid.then(|| String::from_utf8_lossy(sent).into_owned())
 }
 
@@ -84,6 +85,9 @@ pub(super) fn refuse(request: &HttpRequest, problem: &Problem) -> HttpResponse {
         let prefix = request.app_data::<web::Data<Shared>>().map_or("", |shared| shared.public_url.prefix());
         html(problem.kind().status, view::problem_page(problem, prefix, &id))
     };
+    if problem.closes_connection() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     for (name, value) in problem.headers() {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

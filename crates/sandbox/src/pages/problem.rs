@@ -24,11 +24,11 @@ const fn kind(status: StatusCode, slug: &'static str, title: &'static str) -> Ki
 static INVALID_REQUEST: Kind = kind(StatusCode::BAD_REQUEST, "invalid-request", "Invalid request");
 static FORBIDDEN: Kind = kind(StatusCode::FORBIDDEN, "forbidden", "Forbidden");
 static NOT_FOUND: Kind = kind(StatusCode::NOT_FOUND, "not-found", "Not found");
-static PARTICIPANT_NOT_FOUND: Kind = kind(StatusCode::NOT_FOUND, "participant-not-found", "Participant not found");
+static PARTICIPANT_NOT_FOUND: Kind = kind(StatusCode::NOT_FOUND, "participant-not-found", "No such participant");
 static METHOD_NOT_ALLOWED: Kind = kind(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed");
-static PARTICIPANT_IS_OWNER: Kind = kind(StatusCode::CONFLICT, "participant-is-owner", "The participant is the owner");
-static CHAT_FULL: Kind = kind(StatusCode::CONFLICT, "chat-full", "The chat is full");
-static CHAT_CLOSED: Kind = kind(StatusCode::GONE, "chat-closed", "The chat is closed");
+static PARTICIPANT_IS_OWNER: Kind = kind(StatusCode::CONFLICT, "participant-is-owner", "Participant owns the chat");
+static CHAT_FULL: Kind = kind(StatusCode::CONFLICT, "chat-full", "Chat full");
+static CHAT_CLOSED: Kind = kind(StatusCode::GONE, "chat-closed", "Chat closed");
 static BODY_TOO_LARGE: Kind = kind(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large");
 static UNSUPPORTED_MEDIA_TYPE: Kind =
     kind(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type");
@@ -61,6 +61,8 @@ pub(super) struct Problem {
     mistakes: Vec<FieldMistake>,
     headers: Vec<(HeaderName, &'static str)>,
     way_back: Option<String>,
+    /// Whether the body was not read to its end, so that no other request can follow on the connection.
+    closes_connection: bool,
     /// What went wrong behind the scenes; for the log only.
     cause: Option<String>,
 }
@@ -68,7 +70,7 @@ pub(super) struct Problem {
 impl Problem {
     fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
         let (mistakes, headers) = (Vec::new(), Vec::new());
-        Self { kind, detail: detail.into(), mistakes, headers, way_back: None, cause: None }
+        Self { kind, detail: detail.into(), mistakes, headers, way_back: None, closes_connection: false, cause: None }
     }
 
     pub fn not_found(detail: &str) -> Self {
@@ -85,11 +87,13 @@ impl Problem {
     }
 
     pub fn body_too_large(max_bytes: usize) -> Self {
-        Self::new(&BODY_TOO_LARGE, format!("A body may have at most {} KiB.", max_bytes / 1024))
+        let problem = Self::new(&BODY_TOO_LARGE, format!("A body may have at most {} KiB.", max_bytes / 1024));
+        Self { closes_connection: true, ..problem }
     }
 
     pub fn broken_body() -> Self {
-        Self::new(&INVALID_REQUEST, "The body did not arrive whole, or not in time.")
+        let problem = Self::new(&INVALID_REQUEST, "The body did not arrive whole, or not in time.");
+        Self { closes_connection: true, ..problem }
     }
 
     pub fn unsupported_media_type() -> Self {
@@ -154,6 +158,10 @@ impl Problem {
 
     pub fn way_back(&self) -> Option<&str> {
         self.way_back.as_deref()
+    }
+
+    pub const fn closes_connection(&self) -> bool {
+        self.closes_connection
     }
 
     pub fn cause(&self) -> Option<&str> {

@@ -117,6 +117,11 @@ async fn a_body_is_a_form_of_some_size() {
     let form = "application/x-www-form-urlencoded";
     refused(post().header("content-type", form).body(large.clone()), 413, "body-too-large").await;
     refused(post().body(large), 413, "body-too-large").await;
+    refused(post().body("x".repeat(4 * 1024 * 1024)), 413, "body-too-large").await;
+    let from_elsewhere = post().header("origin", "null").body("x".repeat(4 * 1024 * 1024));
+    refused(from_elsewhere, 403, "forbidden").await;
+    let compressed = post().header("content-type", form).header("content-encoding", "gzip").body("x");
+    refused(compressed, 415, "unsupported-media-type").await;
     let largest = format!("username=ada&firstname={}", "x".repeat(64 * 1024 - 23));
     assert_eq!(largest.len(), 64 * 1024);
     refused(post().header("content-type", form).body(largest), 400, "invalid-request").await;
