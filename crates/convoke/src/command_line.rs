@@ -1,0 +1,240 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use convoke_domain::{Scope, TenantId};
+
+use crate::failure::Failure;
+
+/// Registers chats on a messenger and keeps a lasting record of who was in them. Without a command: serve.
+#[derive(Debug, Parser)]
+#[command(name = "convoke", version)]
+pub struct CommandLine {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What goes with `serve`, for when it is left out.
+    #[command(flatten)]
+    serve: ServeArguments,
+    /// The file with the settings [default: convoke.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets a setting, above the file and the environment, such as server.bind=127.0.0.1:9000; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub set: Vec<(String, String)>,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the HTTP API and the workers
+    Serve(ServeArguments),
+    /// Brings the schema of the database up to date
+    Migrate,
+    /// Creates, lists and revokes tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Prints the OpenAPI document
+    Openapi,
+    /// Looks at the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Rebuilds the records from what is known and reports every difference; changes nothing
+    Doctor,
+    /// Asks the running service whether it can answer; exits with 0 if so
+    Healthcheck {
+        /// Ask only whether the process lives
+        #[arg(long)]
+        live: bool,
+    },
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Serve(ServeArguments { role: None })
+    }
+}
+
+/// What goes with `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Which part of the service this process is [default: all]
+    #[arg(long, value_enum)]
+    role: Option<Role>,
+}
+
+/// Which part of the service a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// The API and the worker.
+    All,
+    /// The HTTP API alone.
+    Api,
+    /// The worker alone.
+    Worker,
+}
+
+impl Role {
+    /// Whether the process answers requests.
+    pub const fn answers(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+
+    /// Whether the process carries out operations.
+    pub const fn works(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+}
+
+/// What is to be done with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Creates a token and prints it: nothing shows it again
+    Create(NewTokenArguments),
+    /// Lists all tokens, never their secrets
+    List,
+    /// Revokes a token, which is felt within seconds
+    Revoke {
+        /// The id that `token list` shows
+        #[arg(value_parser = id)]
+        id: convoke_domain::TokenId,
+    },
+}
+
+/// What a new token is to be.
+#[derive(Debug, Args)]
+pub struct NewTokenArguments {
+    /// Whose chats it opens
+    #[arg(long, value_parser = tenant)]
+    pub tenant: TenantId,
+    /// Who holds it: the creator of chats that are registered without one
+    #[arg(long, value_parser = subject)]
+    pub subject: String,
+    /// What it allows: chats:read, chats:write; may be repeated
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = scope)]
+    pub scopes: Vec<Scope>,
+    /// When it ends, such as 30d [default: never]
+    #[arg(long, value_parser = ttl)]
+    pub ttl: Option<std::time::Duration>,
+}
+
+/// What is to be done with the settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Says whether they are fine, or what is wrong
+    Check,
+}
+
+impl CommandLine {
+    /// Which part of the service this process is to be, wherever on the command line it is said.
+    pub fn role(&self) -> Result<Role, Failure> {
+        let role = match &self.command {
+            None => self.serve.role,
+            Some(Command::Serve(arguments)) => arguments.role.or(self.serve.role),
+            Some(_) if self.serve.role.is_some() => return Err(Failure::usage("--role goes with serve only")),
+            Some(_) => None,
+        };
+        Ok(role.unwrap_or(Role::All))
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, such as server.bind=127.0.0.1:9000")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn tenant(text: &str) -> Result<TenantId, String> {
+    text.parse().map_err(|mistake: convoke_domain::Mistake| mistake.detail)
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    text.parse().map_err(|mistake: convoke_domain::Mistake| mistake.detail)
+}
+
+fn id(text: &str) -> Result<convoke_domain::TokenId, String> {
+    text.parse().map_err(|mistake: convoke_domain::Mistake| format!("{}, as `token list` shows it", mistake.detail))
+}
+
+fn subject(text: &str) -> Result<String, String> {
+    const MAX_LENGTH: usize = 255;
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Err("a subject must have a name".to_owned());
+    }
+    if trimmed.chars().count() > MAX_LENGTH {
+        return Err(format!("must have at most {MAX_LENGTH} characters"));
+    }
+    // It becomes the creator of chats, which holds none either.
+    if text.chars().any(char::is_control) {
+        return Err("may hold no control characters".to_owned());
+    }
+    Ok(trimmed.to_owned())
+}
+
+fn ttl(text: &str) -> Result<std::time::Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(ttl) if ttl.is_zero() => Err("would end at once".to_owned()),
+        Ok(ttl) => Ok(ttl),
+        Err(_) => Err("is no duration; write one such as 12h or 30d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(words: &str) -> CommandLine {
+        CommandLine::try_parse_from(words.split(' ')).unwrap()
+    }
+
+    #[test]
+    fn it_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_serve() {
+        assert_eq!(parse("convoke").role(), Ok(Role::All));
+        assert!(matches!(parse("convoke").command.unwrap_or_default(), Command::Serve(_)));
+        for words in ["convoke --role api", "convoke serve --role api", "convoke --role api serve"] {
+            assert_eq!(parse(words).role(), Ok(Role::Api), "{words}");
+        }
+        assert!(parse("convoke --role api migrate").role().is_err());
+    }
+
+    #[test]
+    fn the_file_and_flags_may_come_first_or_last() {
+        for words in ["convoke --config x --set a.b=c=d migrate", "convoke migrate --set a.b=c=d --config x"] {
+            let line = parse(words);
+            assert_eq!(line.config, Some("x".into()));
+            assert_eq!(line.set, [("a.b".to_owned(), "c=d".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn tokens_are_told_what_they_are() {
+        let Some(Command::Token(TokenCommand::Create(token))) =
+            parse("convoke token create --tenant t --subject s --scope chats:read --scope chats:write --ttl 30d")
+                .command
+        else {
+            panic!("not understood");
+        };
+        assert_eq!(token.scopes, Scope::ALL);
+        assert_eq!(token.ttl, Some(std::time::Duration::from_hours(30 * 24)));
+        for wrong in [
+            "--tenant a/b --subject s",
+            "--tenant t --subject s --scope chats:delete",
+            "--tenant t --subject s --ttl 0s",
+            "--tenant t --subject s --ttl 30",
+            "--tenant t",
+        ] {
+            let words = format!("convoke token create {wrong}");
+            assert!(CommandLine::try_parse_from(words.split(' ')).is_err(), "{wrong}");
+        }
+        assert!(subject(" \n").is_err() && subject("a\u{7}b").is_err() && subject(&"x".repeat(256)).is_err());
+        assert_eq!(subject(" ann "), Ok("ann".to_owned()));
+    }
+}

@@ -1,0 +1,41 @@
+//! The commands that do one thing and end. They work beside a running `serve`.
+
+mod config;
+mod doctor;
+mod health;
+mod token;
+
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
+
+use convoke_store::{Migrate, OpenOptions, Store};
+
+use crate::{environment::SystemEnvironment, failure::Failure, settings::Settings};
+
+pub use config::check_config;
+pub use doctor::examine;
+pub use health::check_health;
+pub use token::token;
+
+/// Writes to standard output; that nobody can read it is a failure.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    written.map_err(|error| Failure::new(format!("standard output can't be written: {error}")))
+}
+
+/// Brings the schema up to date, whatever `database.migrate` says: this is how it is done where that is `off`.
+pub async fn migrate(settings: &Settings) -> Result<(), Failure> {
+    open(settings, Migrate::Auto).await?;
+    print(&format!("The schema of {} is up to date.\n", settings.database.url))
+}
+
+/// Opens the database for a command, beside whoever serves it.
+async fn open(settings: &Settings, migrate: Migrate) -> Result<Arc<dyn Store>, Failure> {
+    let options = OpenOptions { url: settings.database.url.clone(), migrate, serve: false };
+    let store = convoke_store::open(&options, Arc::new(SystemEnvironment)).await?;
+    store.ready().await?;
+    Ok(store)
+}

@@ -1,0 +1,45 @@
+//! The log: on standard error, for people on a terminal, as JSON lines otherwise.
+
+use std::{
+    io::{self, IsTerminal},
+    panic,
+};
+
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::settings::{Log, LogFormat};
+
+/// Begins to log, panics included.
+pub fn start(settings: &Log) {
+    start_with(settings, settings.level.to_env_filter());
+}
+
+/// The same for a command whose output is what matters: only what went wrong.
+pub fn start_quietly(settings: &Log) {
+    start_with(settings, EnvFilter::new("warn"));
+}
+
+fn start_with(settings: &Log, filter: EnvFilter) {
+    let terminal = io::stderr().is_terminal();
+    let human = match settings.format {
+        LogFormat::Auto => terminal,
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let lines = fmt::layer::<Registry>().with_writer(io::stderr);
+    let lines = if human {
+        lines.with_ansi(terminal).boxed()
+    } else {
+        // The span is the request: its id is in every line.
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    panic::set_hook(Box::new(log_panic));
+}
+
+/// A panic ends a task or a request, not the process; it is told like any other error.
+fn log_panic(panic: &panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let words = panic.payload_as_str().unwrap_or("no words");
+    tracing::error!(place, "panic: {words}");
+}

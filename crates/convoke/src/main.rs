@@ -1,0 +1,69 @@
+//! Convoke, the program: command line, settings, start and stop. The only crate that knows all the others.
+
+mod command_line;
+mod commands;
+mod environment;
+mod failure;
+mod logging;
+mod serve;
+mod settings;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser as _;
+
+use command_line::{Command, CommandLine, ConfigCommand};
+use failure::Failure;
+use settings::{Layers, Settings};
+
+/// How long the end of the process waits for what still runs in the background; by then nothing that matters does.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    match run(CommandLine::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command_line: CommandLine) -> Result<(), Failure> {
+    let role = command_line.role()?;
+    let command = command_line.command.unwrap_or_default();
+    // The document is the same whatever is configured.
+    if matches!(command, Command::Openapi) {
+        return commands::print(&convoke_api::openapi_json());
+    }
+    let layers = Layers::read(command_line.config.as_deref(), std::env::vars_os(), &command_line.set)?;
+    let settings = layers.settings()?;
+    match command {
+        Command::Serve(_) => {
+            logging::start(&settings.log);
+            in_runtime(serve::serve(&layers, &settings, role))
+        }
+        Command::Config(ConfigCommand::Check) => commands::check_config(&layers, &settings),
+        Command::Healthcheck { live } => commands::check_health(&settings, live),
+        other => {
+            logging::start_quietly(&settings.log);
+            in_runtime(run_on_store(other, &settings))
+        }
+    }
+}
+
+/// What needs the database, and no more.
+async fn run_on_store(command: Command, settings: &Settings) -> Result<(), Failure> {
+    match command {
+        Command::Migrate => commands::migrate(settings).await,
+        Command::Token(command) => commands::token(settings, command).await,
+        Command::Doctor => commands::examine(settings).await,
+        Command::Serve(_) | Command::Openapi | Command::Config(_) | Command::Healthcheck { .. } => Ok(()),
+    }
+}
+
+/// Migrations of PostgreSQL block a thread of the runtime, so it has several.
+fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("the runtime can't be started: {error}")))?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WAIT);
+    outcome
+}

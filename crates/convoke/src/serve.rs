@@ -1,0 +1,137 @@
+//! `convoke serve`: from the start to the orderly stop.
+//!
+//! The order of the start: the database, so that nobody else serves it; the listeners, so that what is announced is
+//! true; the first token; then requests and work.
+
+mod announcement;
+mod listen;
+mod servers;
+mod signals;
+mod stop;
+
+use std::{sync::Arc, time::Duration};
+
+use convoke_api::{ApiSettings, ApiState, Lifecycle};
+use convoke_provider::Provider;
+use convoke_sandbox::{Sandbox, SandboxPages, SandboxSettings};
+use convoke_store::{DatabaseUrl, OpenOptions, Retention, Store, StoreError};
+use convoke_worker::{Worker, WorkerSettings};
+use tokio::{task::JoinHandle, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    command_line::Role,
+    environment::SystemEnvironment,
+    failure::Failure,
+    settings::{Layers, PublicUrl, Settings},
+};
+use listen::Listening;
+use servers::Servers;
+use signals::Signals;
+
+/// How long until a database that does not answer is tried again.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves until a signal to stop comes.
+pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let mut listening = Listening::new(layers, settings);
+    let Some(store) = open(settings, &mut listening, &mut signals).await? else { return Ok(()) };
+    let admin = listening.admin()?;
+    let public = if role.answers() { Some(listening.public()?) } else { None };
+
+    let environment = Arc::new(SystemEnvironment);
+    let url = match (&settings.server.public_url, &public) {
+        (Some(url), _) => url.clone(),
+        (None, Some(public)) => PublicUrl::of(public.address),
+        (None, None) => PublicUrl::of(settings.server.bind),
+    };
+    if let Some(public) = &public {
+        let is_own = matches!(settings.database.url, DatabaseUrl::Sqlite(_)) && settings.auth.first_token;
+        announcement::announce(&*store, is_own, public.address, &url, settings.server.swagger_ui).await?;
+    }
+
+    let lifecycle = Arc::new(Lifecycle::new());
+    let state = Arc::new(ApiState::new(
+        store.clone(),
+        environment.clone(),
+        ApiSettings {
+            public_url: url.as_str().to_owned(),
+            default_service: settings.providers.default,
+            configured_services: settings.configured_services(),
+            swagger_ui: settings.server.swagger_ui,
+            ..ApiSettings::default()
+        },
+        lifecycle.clone(),
+    ));
+    let sandbox = settings.sandbox_is_on().then(|| {
+        let settings = SandboxSettings {
+            delay: settings.sandbox.delay.map(|delay| delay.0).unwrap_or_default(),
+            faults: settings.sandbox.faults.clone().unwrap_or_default(),
+        };
+        Arc::new(Sandbox::new(store.clone(), environment.clone(), settings))
+    });
+    let pages = sandbox.clone().map(|sandbox| SandboxPages::new(sandbox, url.as_str()));
+    let servers = Servers::start(admin, public, &state, pages, settings.server.workers)?;
+    // Whoever is to answer nobody is ready as it is.
+    lifecycle.set_listening();
+
+    let end_of_work = CancellationToken::new();
+    let worker = role.works().then(|| start_worker(store, sandbox, settings, &end_of_work));
+    tracing::info!(role = ?role, database = %settings.database.url, "started");
+    stop::wait_and_stop(&mut signals, servers, worker, &end_of_work, &lifecycle, settings.server.drain.0).await
+}
+
+/// Opens the database; nothing, if the signal to stop comes first. While one does not answer, the admin listener tells
+/// that the process lives and is not ready.
+async fn open(
+    settings: &Settings,
+    listening: &mut Listening<'_>,
+    signals: &mut Signals,
+) -> Result<Option<Arc<dyn Store>>, Failure> {
+    let options = OpenOptions { url: settings.database.url.clone(), migrate: settings.database.migrate.0, serve: true };
+    let mut meanwhile = None;
+    loop {
+        let opened = tokio::select! {
+            opened = convoke_store::open(&options, Arc::new(SystemEnvironment)) => opened,
+            () = signals.next() => return Ok(None),
+        };
+        match opened {
+            Ok(store) => {
+                servers::stop_waiting(meanwhile).await;
+                return Ok(Some(store));
+            }
+            Err(StoreError::Unavailable(reason)) => {
+                tracing::warn!(reason, database = %options.url, "the database does not answer; it is tried again");
+                if meanwhile.is_none() {
+                    meanwhile = Some(servers::start_waiting(listening.admin()?)?);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = sleep(DATABASE_PAUSE) => {}
+            () = signals.next() => return Ok(None),
+        }
+    }
+}
+
+fn start_worker(
+    store: Arc<dyn Store>,
+    sandbox: Option<Arc<Sandbox>>,
+    settings: &Settings,
+    end: &CancellationToken,
+) -> JoinHandle<()> {
+    let providers = sandbox.into_iter().map(|sandbox| sandbox as Arc<dyn Provider>).collect();
+    let retention = Retention {
+        operations: settings.retention.operations.0,
+        idempotency_keys: settings.retention.idempotency_keys.0,
+    };
+    let settings = WorkerSettings { retention, ..WorkerSettings::default() };
+    let worker = Worker::new(store, providers, Arc::new(SystemEnvironment), settings);
+    let end = end.clone();
+    tokio::spawn(async move { worker.run(end).await })
+}

@@ -1,0 +1,101 @@
+//! The names of all settings, with what a reader of a reference wants to know.
+
+/// A setting's name and what is to be known about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name in the file: `section.key`.
+    pub name: &'static str,
+    /// Its value if nothing is said; if there is none, `what` says what happens then.
+    pub default: Option<&'static str>,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What it does.
+    pub what: &'static str,
+    /// Whether its value may hold a secret, and so is never shown.
+    pub secret: bool,
+}
+
+impl Key {
+    /// The environment variable that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase().replace('.', "__"))
+    }
+
+    /// The setting of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+}
+
+/// What the environment variables of all settings begin with.
+pub const VARIABLE_PREFIX: &str = "CONVOKE__";
+
+const SWITCH: &str = "true or false";
+const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
+const DURATION: &str = "a duration, such as 0s, 1m 30s or 90d";
+
+const fn key(name: &'static str, default: Option<&'static str>, takes: &'static str, what: &'static str) -> Key {
+    Key { name, default, takes, what, secret: false }
+}
+
+/// Every setting there is.
+pub const KEYS: &[Key] = &[
+    key("server.bind", Some("127.0.0.1:8080"), ADDRESS, "where the API listens"),
+    key(
+        "server.public_url",
+        None,
+        "an http or https URL, such as https://chats.example.org",
+        "how the API is reached from outside; invitation pages of the sandbox begin with it. Without it: `http://` and \
+         where the API listens, `localhost` for an unspecified address",
+    ),
+    key("server.drain", Some("0s"), DURATION, "how long requests are still accepted after SIGTERM"),
+    key("server.swagger_ui", Some("true"), SWITCH, "whether Swagger UI is there"),
+    key("server.workers", None, "a number from 1", "how many threads answer requests. Without it: one for each core"),
+    key("admin.bind", Some("127.0.0.1:8081"), ADDRESS, "where `/livez`, `/readyz` and `/metrics` are"),
+    Key {
+        secret: true,
+        ..key(
+            "database.url",
+            Some("sqlite://convoke-data/convoke.db"),
+            "sqlite://PATH or postgres://USER@HOST/DATABASE",
+            "where everything is kept; `postgres://` takes several hosts and `sslmode`, as in libpq",
+        )
+    },
+    key("database.migrate", Some("auto"), "auto or off", "whether the schema is brought up to date at the start"),
+    key("providers.default", Some("sandbox"), "sandbox or telegram", "the messenger of registrations that name none"),
+    key(
+        "sandbox.enabled",
+        None,
+        SWITCH,
+        "whether the sandbox is there. Without it: if it is the default provider, or if anything else is said about it",
+    ),
+    key("sandbox.delay", None, DURATION, "how long each call of the sandbox takes at least, for tests"),
+    key(
+        "sandbox.faults",
+        None,
+        "a list (in the environment: with commas) of retryAfter:SECONDS, lostAnswer and reject",
+        "how the first calls of the sandbox go wrong, one after the other, for tests",
+    ),
+    key("auth.first_token", Some("true"), SWITCH, "whether a SQLite database without any token gets one"),
+    key("retention.operations", Some("90d"), DURATION, "how long operations are kept after their end"),
+    key(
+        "retention.idempotency_keys",
+        Some("48h"),
+        "a duration of at least 24h",
+        "how long the answers to requests with an `Idempotency-Key` are kept",
+    ),
+    key(
+        "log.format",
+        Some("auto"),
+        "auto, human or json",
+        "the form of the log: for people, or a JSON object a line. `auto`: for people on a terminal",
+    ),
+    key(
+        "log.level",
+        Some("info"),
+        "error, warn, info, debug or trace, or a tracing filter such as info,convoke_store=debug",
+        "how much is logged",
+    ),
+];
