@@ -81,26 +81,25 @@ async fn verify(state: &ApiState, headers: &HeaderMap) -> Result<Arc<Caller>, Pr
     let prefix = token::prefix_of(token).ok_or_else(invalid_token)?;
     let hash = token::hash(token);
     let now = Instant::now();
-    let known = match state.tokens.get(&hash, now) {
-        Some(known) => known,
-        None => {
-            let found = find(state, prefix, &hash).await?;
-            state.tokens.put(hash, found.clone(), now);
-            found
-        }
+    let known = if let Some(known) = state.tokens.get(&hash, now) {
+        known
+    } else {
+        let found = find(state, prefix, &hash).await?;
+        state.tokens.put(hash, found.clone(), now);
+        found
     };
-    let valid = known.filter(|caller| caller.expires_at.is_none_or(|end| state.environment.now() < end));
+    let valid = known.caller().filter(|caller| caller.expires_at.is_none_or(|end| state.environment.now() < end));
     valid.ok_or_else(invalid_token)
 }
 
 /// Looks a token up; revoked ones are as if there were none.
-async fn find(state: &ApiState, prefix: &str, hash: &[u8; 32]) -> Result<Option<Arc<Caller>>, Problem> {
+async fn find(state: &ApiState, prefix: &str, hash: &[u8; 32]) -> Result<Verdict, Problem> {
     let stored = state.store.find_token(prefix).await?;
     let matching = stored.filter(|stored| stored.revoked_at.is_none() && bool::from(stored.token.hash.ct_eq(hash)));
-    Ok(matching.map(|stored| {
+    Ok(matching.map_or(Verdict::Bad, |stored| {
         let token = stored.token;
         let (tenant, subject) = (token.tenant, token.subject);
-        Arc::new(Caller { tenant, subject, scopes: token.scopes, expires_at: token.expires_at })
+        Verdict::Good(Arc::new(Caller { tenant, subject, scopes: token.scopes, expires_at: token.expires_at }))
     }))
 }
 
@@ -138,6 +137,24 @@ fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }
 
+/// What was found out about a token.
+#[derive(Debug, Clone)]
+enum Verdict {
+    /// It is kept and was not revoked; whether it has ended is looked at every time.
+    Good(Arc<Caller>),
+    /// There is none such, or it was revoked.
+    Bad,
+}
+
+impl Verdict {
+    fn caller(self) -> Option<Arc<Caller>> {
+        match self {
+            Self::Good(caller) => Some(caller),
+            Self::Bad => None,
+        }
+    }
+}
+
 /// What was found out about tokens within the last few seconds, misses included. Keys are hashes: the cache holds no
 /// secret.
 #[derive(Debug, Default)]
@@ -146,7 +163,7 @@ pub(crate) struct TokenCache(Mutex<HashMap<[u8; 32], Cached>>);
 #[derive(Debug)]
 struct Cached {
     since: Instant,
-    caller: Option<Arc<Caller>>,
+    verdict: Verdict,
 }
 
 impl TokenCache {
@@ -155,24 +172,24 @@ impl TokenCache {
     /// How many are kept, so that a client that tries many can't fill the memory.
     const CAPACITY: usize = 10_000;
 
-    fn get(&self, hash: &[u8; 32], now: Instant) -> Option<Option<Arc<Caller>>> {
+    fn get(&self, hash: &[u8; 32], now: Instant) -> Option<Verdict> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let cached = cache.get(hash)?;
-        (now.duration_since(cached.since) < Self::LIFETIME).then(|| cached.caller.clone())
+        (now.duration_since(cached.since) < Self::LIFETIME).then(|| cached.verdict.clone())
     }
 
     /// Keeps what was found out about a token that was looked up at `since`.
-    fn put(&self, hash: [u8; 32], caller: Option<Arc<Caller>>, since: Instant) {
+    fn put(&self, hash: [u8; 32], verdict: Verdict, since: Instant) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= Self::CAPACITY {
             cache.retain(|_, cached| since.duration_since(cached.since) < Self::LIFETIME);
         }
         if cache.len() >= Self::CAPACITY {
             // Whoever tries that many makes misses: let those go, the verified ones stay.
-            cache.retain(|_, cached| cached.caller.is_some());
+            cache.retain(|_, cached| matches!(cached.verdict, Verdict::Good(_)));
         }
         if cache.len() < Self::CAPACITY {
-            cache.insert(hash, Cached { since, caller });
+            cache.insert(hash, Cached { since, verdict });
         }
     }
 }
@@ -216,11 +233,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_found_out_is_forgotten_after_three_seconds() {
         let cache = TokenCache::default();
-        cache.put([1; 32], Some(caller()), Instant::now());
-        cache.put([2; 32], None, Instant::now());
+        cache.put([1; 32], Verdict::Good(caller()), Instant::now());
+        cache.put([2; 32], Verdict::Bad, Instant::now());
         tokio::time::advance(Duration::from_millis(2_999)).await;
-        assert!(cache.get(&[1; 32], Instant::now()).unwrap().is_some());
-        assert!(cache.get(&[2; 32], Instant::now()).unwrap().is_none());
+        assert!(matches!(cache.get(&[1; 32], Instant::now()), Some(Verdict::Good(_))));
+        assert!(matches!(cache.get(&[2; 32], Instant::now()), Some(Verdict::Bad)));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(cache.get(&[1; 32], Instant::now()).is_none());
         assert!(cache.get(&[2; 32], Instant::now()).is_none());
@@ -229,13 +246,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_misses_does_not_drive_out_who_is_known() {
         let cache = TokenCache::default();
-        cache.put([255; 32], Some(caller()), Instant::now());
+        cache.put([255; 32], Verdict::Good(caller()), Instant::now());
         for number in 0..3 * u64::try_from(TokenCache::CAPACITY).unwrap() {
             let mut hash = [0; 32];
             hash[..8].copy_from_slice(&number.to_le_bytes());
-            cache.put(hash, None, Instant::now());
+            cache.put(hash, Verdict::Bad, Instant::now());
         }
         assert!(cache.0.lock().unwrap().len() <= TokenCache::CAPACITY);
-        assert!(cache.get(&[255; 32], Instant::now()).unwrap().is_some());
+        assert!(matches!(cache.get(&[255; 32], Instant::now()), Some(Verdict::Good(_))));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, get, guard, http::header, web};
 use utoipa_swagger_ui::Config;
 
 use crate::{
@@ -32,9 +32,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &ApiState) {
 }
 
 fn redirect(from: &str, to: &'static str) -> actix_web::Resource {
-    web::resource(from).route(
-        web::get().to(move || async move { HttpResponse::Found().insert_header((header::LOCATION, to)).finish() }),
-    )
+    // With the guard outside, other methods go the way of all wrong methods.
+    web::resource(from)
+        .guard(guard::Get())
+        .to(move || async move { HttpResponse::Found().insert_header((header::LOCATION, to)).finish() })
 }
 
 /// The OpenAPI document

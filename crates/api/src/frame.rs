@@ -58,7 +58,8 @@ pub async fn frame(
         Ok(Ok(response)) => {
             let mut response = in_our_form(response.map_into_boxed_body(), &asked);
             asked.finish(response.response_mut(), &state);
-            log(&asked, response.request().match_pattern(), response.status(), Caller::of(response.request()), started);
+            let (route, caller) = (response.request().match_pattern(), Caller::of(response.request()));
+            log(&asked, route.as_deref(), response.status(), caller.as_deref(), started);
             Ok(response)
         }
         // The request is gone with the panic or the error, so the answer has to be whole.
@@ -199,13 +200,13 @@ fn asks_for_json(headers: &HeaderMap) -> bool {
 }
 
 /// One line for each request. It names the route, not the path: the path of an invitation is a secret.
-fn log(asked: &Asked, route: Option<String>, status: StatusCode, caller: Option<Arc<Caller>>, started: Instant) {
+fn log(asked: &Asked, route: Option<&str>, status: StatusCode, caller: Option<&Caller>, started: Instant) {
     tracing::info!(
         method = %asked.method,
-        route = route.as_deref().unwrap_or("-"),
+        route = route.unwrap_or("-"),
         status = status.as_u16(),
         duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        tenant = caller.as_ref().map(|caller| caller.tenant.as_str()),
+        tenant = caller.map(|caller| caller.tenant.as_str()),
         "answered"
     );
 }

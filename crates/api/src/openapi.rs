@@ -6,8 +6,9 @@ use utoipa::{
     OpenApi, PartialSchema as _,
     openapi::{
         Components, ContentBuilder, HeaderBuilder, ObjectBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
+        Schema,
         path::Operation,
-        schema::Type,
+        schema::{SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -25,7 +26,7 @@ use crate::{
         description = "Registers chats on messengers and keeps the record of who was in them and when.\n\n\
             Errors are problems (RFC 9457, `application/problem+json`); the `type` of each is the path of a page that \
             explains it. Times are RFC 3339, UTC, in milliseconds. Absent values are left out, never `null`.",
-        contact(name = "Convoke", url = "https://github.com/convoke-chat/convoke"),
+        contact(name = "The developers of Convoke"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/", description = "This installation.")),
@@ -70,6 +71,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             operation.responses.responses.values_mut().for_each(add_request_id);
         }
     }
+    forbid_null(&mut document);
     document
 }
 
@@ -142,4 +144,48 @@ fn add_request_id(response: &mut RefOr<Response>) {
         let header = RefOr::Ref(Ref::new("#/components/headers/X-Request-Id"));
         response.headers.insert("X-Request-Id".to_owned(), header);
     }
+}
+
+/// Absent values are left out, never `null` (`contract.md`), so no schema admits it. What derives the schemas sees an
+/// `Option` and thinks otherwise.
+fn forbid_null(document: &mut utoipa::openapi::OpenApi) {
+    let components = document.components.get_or_insert_default();
+    components.schemas.values_mut().for_each(without_null);
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        for parameter in operation.parameters.iter_mut().flatten() {
+            if let RefOr::T(parameter) = parameter {
+                parameter.schema.iter_mut().for_each(without_null);
+            }
+        }
+    }
+}
+
+fn without_null(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            retain_types(&mut object.schema_type);
+            object.properties.values_mut().for_each(without_null);
+        }
+        RefOr::T(Schema::Array(array)) => retain_types(&mut array.schema_type),
+        RefOr::T(Schema::OneOf(one_of)) => {
+            one_of.items.retain(|item| !is_null(item));
+            if let [only] = &one_of.items[..] {
+                *schema = only.clone();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn retain_types(types: &mut SchemaType) {
+    if let SchemaType::Array(several) = types {
+        several.retain(|kind| *kind != Type::Null);
+        if let [only] = &several[..] {
+            *types = SchemaType::Type(only.clone());
+        }
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
 }

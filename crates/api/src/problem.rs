@@ -243,10 +243,10 @@ impl Problem {
     /// The mistakes of a request.
     pub fn invalid(errors: Vec<InputError>) -> Self {
         let detail = match errors.len() {
-            1 => "The request has a mistake; `errors` names it.".into(),
-            count => format!("The request has {count} mistakes; `errors` names them.").into(),
+            1 => "The request has a mistake; `errors` names it.".to_owned(),
+            count => format!("The request has {count} mistakes; `errors` names them."),
         };
-        Self { errors, ..Self::new(ProblemKind::InvalidRequest, Cow::<str>::Owned(detail)) }
+        Self { errors, ..Self::new(ProblemKind::InvalidRequest, detail) }
     }
 
     /// Adds a header to the answer.
@@ -300,15 +300,12 @@ impl From<StoreError> for Problem {
     /// Logs what happened; the client learns only whether to try again.
     fn from(error: StoreError) -> Self {
         let chain = chain(&error);
-        match error {
-            StoreError::Unavailable(_) => {
-                tracing::error!(error = chain, "the store is unavailable");
-                Self::new(ProblemKind::ServiceUnavailable, "The service can't answer right now.")
-            }
-            _ => {
-                tracing::error!(error = chain, "the store failed");
-                Self::internal()
-            }
+        if let StoreError::Unavailable(_) = error {
+            tracing::error!(error = chain, "the store is unavailable");
+            Self::new(ProblemKind::ServiceUnavailable, "The service can't answer right now.")
+        } else {
+            tracing::error!(error = chain, "the store failed");
+            Self::internal()
         }
     }
 }
@@ -332,7 +329,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A problem as it is written (RFC 9457).
+/// What went wrong (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem)]
@@ -363,7 +360,7 @@ pub(crate) struct ProblemBody<'a> {
     request_id: &'a str,
     /// Every mistake in the request, if that is what is wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(value_type = Option<Vec<InputError>>, required = false, nullable = false)]
+    #[schema(value_type = Option<Vec<InputError>>)]
     errors: &'a [InputError],
 }
 

@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_token_has_its_shape_and_its_hash() {
-        let (plain, token) = minted(Some(Duration::from_secs(60)));
+        let (plain, token) = minted(Some(Duration::from_mins(1)));
         assert_eq!(plain.expose().len(), 4 + 12 + 1 + 43);
         assert_eq!(prefix_of(plain.expose()), Some(token.prefix.as_str()));
         assert_eq!(hash(plain.expose()), token.hash);

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Invitation {
     /// The messenger.
-    #[schema(inline, example = "telegram")]
+    #[schema(example = "telegram")]
     service: Service,
     /// The link.
     #[schema(format = "uri", example = "https://t.me/+AbCdEfGhIjKlMnOp")]

@@ -2,11 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use convoke_domain::{
-    Chat, ChatFilter, ChatQuery, Mistake, MistakeCode, PageNumber, PageSize, Scope, Sort, SortKey, Timestamp,
-    WalkPosition,
+    Chat, ChatFilter, ChatQuery, Mistake, MistakeCode, PageNumber, PageSize, Scope, Sort, SortField, SortKey,
+    Timestamp, WalkPosition,
 };
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
 
 use crate::{
     auth::Caller,
@@ -30,19 +33,17 @@ const PARAMETERS: [Known; 8] = [
     Known { name: "cursor", repeatable: false, may_be_empty: true },
 ];
 
-/// A page of chats, or the next chats of a walk. For the document only: documents of chats are put together as they were
-/// stored.
+/// A page of chats, or the next chats of a walk.
+// For the document only: documents of chats are put together as they were stored.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the answer in the OpenAPI document")]
 pub(crate) struct ChatList {
     /// The chats.
     records: Vec<Chat>,
     /// Which page it is, and of how many.
-    #[schema(inline)]
     _metadata: ListMetadata,
     /// Where other pages are: `self`, `first` and `last` always, `next` and `prev` where there are such; in a walk `self`
     /// and `next`.
-    #[schema(inline)]
     _links: ListLinks,
 }
 
@@ -51,18 +52,18 @@ pub(crate) struct ChatList {
 struct ListMetadata {
     /// The page, from 0; not in a walk.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 0)]
+    #[schema(minimum = 0)]
     current_page: Option<u32>,
     /// How many pages there are; not in a walk.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 0)]
+    #[schema(minimum = 0)]
     total_pages: Option<u64>,
     /// How many chats are on a page.
     #[schema(minimum = 1, maximum = 200)]
     page_size: u32,
     /// How many chats match; not in a walk.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 0)]
+    #[schema(minimum = 0)]
     total_records: Option<u64>,
 }
 
@@ -73,16 +74,12 @@ struct ListLinks {
     #[schema(rename = "self")]
     this: ListLink,
     /// The first page.
-    #[schema(nullable = false)]
     first: Option<ListLink>,
     /// The last page.
-    #[schema(nullable = false)]
     last: Option<ListLink>,
     /// The next page, or the next chats of the walk.
-    #[schema(nullable = false)]
     next: Option<ListLink>,
     /// The page before.
-    #[schema(nullable = false)]
     prev: Option<ListLink>,
 }
 
@@ -93,6 +90,19 @@ struct ListLink {
     /// A path of this service, with its query.
     #[schema(format = "uri-reference", example = "/api/v1/private/chats?page=1&size=20")]
     href: String,
+}
+
+/// `field`, `field,asc` or `field,desc`.
+pub(crate) struct SortOrder;
+
+impl ToSchema for SortOrder {}
+
+impl PartialSchema for SortOrder {
+    fn schema() -> RefOr<Schema> {
+        let orders = SortField::ALL.map(SortField::as_str).into_iter();
+        let orders = orders.flat_map(|field| ["", ",asc", ",desc"].map(|direction| format!("{field}{direction}")));
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(orders)).into()
+    }
 }
 
 /// What is asked for.
@@ -113,7 +123,7 @@ enum Question {
             description = "Which page, from 0, which is the default. Not with `cursor`.", example = 0),
         ("size" = Option<i32>, Query, minimum = 1, maximum = 200,
             description = "How many chats on a page: 20 where nothing is said.", example = 20),
-        ("sort" = Option<Vec<String>>, Query, style = Form, explode,
+        ("sort" = Option<Vec<SortOrder>>, Query, style = Form, explode,
             description = "`field`, `field,asc` or `field,desc`; several make an order of several keys, each field once. \
                 Fields are `registeredAt`, `updatedAt`, `title`, `createdBy`, `service`, `isActive` and `id`. Without \
                 it: `registeredAt,desc`. Not with `cursor`.",

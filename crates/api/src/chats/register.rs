@@ -21,8 +21,8 @@ use crate::{
     wait,
 };
 
-/// What is sent to register a chat. For the document only: the body is read member by member, so that every mistake
-/// can be named.
+/// What is sent to register a chat.
+// For the document only: the body is read member by member, so that every mistake can be named.
 #[derive(ToSchema)]
 #[schema(as = NewChat)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -39,28 +39,22 @@ pub(crate) struct NewChatBody {
     title: String,
     /// Who has the chat registered. Blank is as if it were absent: then it is the token's subject, if that is no longer
     /// than this may be.
-    #[schema(
-        max_length = 50,
-        example = "example created by",
-        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$",
-        nullable = false
-    )]
+    #[schema(max_length = 50, example = "example created by", pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     created_by: Option<String>,
     /// What the chat is about. Line feeds and tabs are allowed, other control characters are not. Within the limit of the
     /// service too: Telegram takes 255 UTF-16 code units.
     #[schema(
         max_length = 255,
         example = "example description",
-        pattern = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$",
-        nullable = false
+        pattern = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$"
     )]
     description: Option<String>,
     /// The messenger; without it, the default of the installation.
-    #[schema(inline, nullable = false, example = "sandbox")]
+    #[schema(example = "sandbox")]
     service: Option<Service>,
     /// An id of the client's own choice: a UUID of version 4, new within the tenant. The same registration sent again
     /// under the same id changes nothing and is answered as the first one was.
-    #[schema(value_type = Option<String>, format = Uuid, nullable = false,
+    #[schema(value_type = Option<String>, format = Uuid,
         example = "9a983789-1709-4543-aa31-a02867680017",
         pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-4[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$")]
     id: Option<String>,
@@ -70,6 +64,7 @@ const MEMBERS: [&str; 5] = ["title", "createdBy", "description", "service", "id"
 
 /// A registration that was accepted.
 #[derive(Serialize, ToSchema)]
+#[schema(as = AcceptedChat)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AcceptedChatBody {
     /// The chat.
@@ -79,7 +74,7 @@ pub(crate) struct AcceptedChatBody {
     #[schema(example = "3322d043-4f3c-4a85-92fc-4c6876cd9442")]
     operation_id: OperationId,
     /// Where the chat stands now.
-    #[schema(inline, example = "provisioning")]
+    #[schema(example = "provisioning")]
     status: ChatStatus,
 }
 

@@ -23,10 +23,8 @@ struct OperationBody<'a> {
     /// The operation.
     id: OperationId,
     /// What is to be done.
-    #[schema(inline)]
     r#type: OperationType,
     /// Where it stands.
-    #[schema(inline)]
     status: OperationStatus,
     /// The chat it is about.
     chat_id: ChatId,
@@ -39,15 +37,12 @@ struct OperationBody<'a> {
     updated_at: Timestamp,
     /// When it is tried next, while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     next_attempt_at: Option<Timestamp>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     completed_at: Option<Timestamp>,
     /// Why it was given up: a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     error: Option<ProblemBody<'a>>,
 }
 

@@ -1,0 +1,25 @@
+//! The contract, walked over real HTTP on real databases.
+
+/// Makes each behaviour a test on each database.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name(crate::service::Backend::Sqlite).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name(crate::service::Backend::Postgres).await; })+
+        }
+    };
+}
+
+mod access;
+mod chats;
+mod documents;
+mod http;
+mod list;
+mod operations;
+mod participants;
+mod register;
+mod service;
