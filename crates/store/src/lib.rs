@@ -10,6 +10,7 @@ mod error;
 mod examine;
 mod intake;
 mod page;
+mod postgres;
 mod repository;
 mod rows;
 mod sqlite;
@@ -25,6 +26,7 @@ pub use changes::Changes;
 pub use document::DOCUMENT_VERSION;
 pub use error::StoreError;
 pub use page::{ChatPage, ChatWalk};
+pub use postgres::PostgresStore;
 pub use repository::{
     AcceptedChat, ChatDocument, ChatInvitation, IdempotencyKey, NewChat, NewRemoval, Registration, Removal, Repository,
 };
@@ -70,6 +72,6 @@ pub async fn open(options: &OpenOptions, environment: Arc<dyn Environment>) -> R
         DatabaseUrl::Sqlite(path) => {
             Arc::new(SqliteStore::open(path, options.migrate, options.serve, environment).await?)
         }
-        DatabaseUrl::Postgres(_) => return Err(StoreError::Open("PostgreSQL follows".into())),
+        DatabaseUrl::Postgres(url) => Arc::new(PostgresStore::open(url, options.migrate, environment).await?),
     })
 }

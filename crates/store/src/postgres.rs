@@ -1,0 +1,216 @@
+//! PostgreSQL: short reads over shared, pipelined connections, transactions over a small pool, registrations in batches.
+//!
+//! Everything that is shared lives on a runtime of the store's own, so that callers may come from many runtimes, and go.
+
+mod background;
+mod connect;
+mod counts;
+mod events;
+mod examine;
+mod failure;
+mod keys;
+mod list;
+mod migrations;
+mod notify;
+mod operations;
+mod patience;
+mod pipeline;
+mod pool;
+mod read;
+mod register;
+mod removal;
+mod sandbox;
+pub(crate) mod schema;
+mod settings;
+mod sql;
+mod system;
+mod tls;
+mod tokens;
+mod upkeep;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use convoke_domain::{
+    ChatFilter, ChatId, ChatQuery, Environment, Operation, OperationId, PageSize, TenantId, WalkPosition,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Registration, Removal,
+    Repository,
+    error::{Result, StoreError},
+};
+
+use self::{
+    background::Background,
+    connect::{ConnectError, Connector},
+    failure::Outcome,
+    migrations::MigrationError,
+    notify::Herald,
+    patience::SlowReads,
+    pipeline::Pipelines,
+    pool::{Own, Pool, REQUEST_DEADLINE},
+    register::Registrar,
+};
+
+/// How long a start waits for a database that is not there yet.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a read may take that is not short.
+const SLOW_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A PostgreSQL database, opened.
+pub struct PostgresStore {
+    reads: Pipelines,
+    pool: Pool,
+    registrar: Registrar,
+    herald: Arc<Herald>,
+    slow_reads: SlowReads,
+    environment: Arc<dyn Environment>,
+    /// The tenant that was served last, so that the next claim begins behind it.
+    last_served: Mutex<String>,
+    /// The last to go: the others live on it.
+    _background: Background,
+}
+
+impl PostgresStore {
+    /// Opens the database at `url`, a libpq URL.
+    ///
+    /// What somebody must correct (the URL, the log-in, the certificate, the name of the database) fails at once. A
+    /// server that can't be reached may be about to start: with [`Migrate::Auto`] it is waited for, half a minute, for
+    /// nothing can be done without its schema; with [`Migrate::Off`] the store opens without it, and every call says that
+    /// it is unavailable until it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], or [`StoreError::Unavailable`] if a server that was waited for did not come.
+    pub async fn open(url: &SecretString, migrate: Migrate, environment: Arc<dyn Environment>) -> Result<Self> {
+        let connector = Arc::new(Connector::new(url.expose_secret())?);
+        let background = Background::start().map_err(|error| StoreError::Open(format!("no thread: {error}")))?;
+        let runtime = background.handle();
+        prepare(&connector, migrate, runtime).await?;
+        let herald = Arc::new(Herald::start(connector.clone(), Arc::default(), runtime));
+        let pool = Pool::new(connector.clone(), runtime.clone())?;
+        Ok(Self {
+            reads: Pipelines::new(connector),
+            registrar: Registrar::start(pool.clone(), herald.clone(), runtime),
+            pool,
+            herald,
+            slow_reads: SlowReads::default(),
+            environment,
+            last_served: Mutex::default(),
+            _background: background,
+        })
+    }
+
+    /// Does something that is one statement, or several that need not be one transaction.
+    async fn write_once<T, F>(&self, work: impl Fn(Own) -> F) -> Result<T>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
+        Ok(self.pool.once(REQUEST_DEADLINE, work).await?)
+    }
+}
+
+/// Sees to it that the database can be used, as far as it is asked for.
+async fn prepare(connector: &Arc<Connector>, migrate: Migrate, runtime: &Handle) -> Result<()> {
+    let end = Instant::now() + START_DEADLINE;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let (connector, handle) = (connector.clone(), runtime.clone());
+        // On the store's runtime, so that the caller's may be of any kind.
+        let attempt = runtime.spawn(async move {
+            match migrate {
+                Migrate::Auto => migrations::apply(&connector, &handle).await,
+                Migrate::Off => connector.connect().await.map(drop).map_err(MigrationError::Connect),
+            }
+        });
+        let reason = match attempt.await.map_err(|error| StoreError::Open(error.to_string()))? {
+            Ok(()) => return Ok(()),
+            Err(MigrationError::Failed(reason)) => {
+                return Err(StoreError::Open(format!("the schema can't be brought up to date: {reason}")));
+            }
+            Err(MigrationError::Connect(ConnectError::Refused(reason))) => {
+                return Err(StoreError::Open(format!("PostgreSQL refuses the connection: {reason}")));
+            }
+            Err(MigrationError::Connect(ConnectError::Unreachable(reason))) => reason,
+        };
+        if migrate == Migrate::Off {
+            tracing::warn!(%reason, "PostgreSQL can't be reached yet");
+            return Ok(());
+        }
+        if Instant::now() + pause > end {
+            return Err(StoreError::Unavailable(reason));
+        }
+        tracing::warn!(%reason, "PostgreSQL can't be reached yet: trying again");
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}
+
+#[async_trait]
+impl Repository for PostgresStore {
+    async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
+        self.registrar.register(self.environment.as_ref(), tenant, chat).await
+    }
+
+    async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
+        self.reads.read(|shared| async move { read::chat(shared.queries(), tenant, id).await }).await
+    }
+
+    async fn find_invitation(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatInvitation>> {
+        self.reads.read(|shared| async move { read::invitation(shared.queries(), tenant, id).await }).await
+    }
+
+    async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
+        if let Some(direction) = list::is_near(query) {
+            let page = self
+                .reads
+                .read(|shared| async move { list::near_page(shared.queries(), tenant, query, direction).await });
+            return page.await;
+        }
+        let _turn = self.slow_reads.turn(tenant).await?;
+        let page = self.pool.snapshot(SLOW_DEADLINE, |work| async move {
+            let page = list::any_page(&work, tenant, query).await?;
+            work.commit().await?;
+            Ok(page)
+        });
+        page.await
+    }
+
+    async fn walk_chats(
+        &self,
+        tenant: &TenantId,
+        filter: &ChatFilter,
+        after: Option<WalkPosition>,
+        size: PageSize,
+    ) -> Result<ChatWalk> {
+        self.reads.read(|shared| async move { list::walk(shared.queries(), tenant, filter, after, size).await }).await
+    }
+
+    async fn request_removal(&self, tenant: &TenantId, removal: NewRemoval) -> Result<Removal> {
+        let removed = removal::request(&self.pool, tenant, &removal).await?;
+        if matches!(removed, Removal::Accepted(_)) {
+            self.herald.operations();
+        }
+        Ok(removed)
+    }
+
+    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
+        self.reads.read(|shared| async move { read::operation(shared.queries(), tenant, id).await }).await
+    }
+
+    fn changes(&self) -> &Changes {
+        self.herald.changes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

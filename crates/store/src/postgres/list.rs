@@ -1,0 +1,288 @@
+//! Lists and walks. The keys are chosen first, from an index alone, and then the documents are fetched.
+
+use std::fmt::Display;
+
+use convoke_domain::{
+    ChatFilter, ChatId, ChatQuery, Direction, PageSize, Sort, SortField, SortKey, TenantId, Timestamp, WalkPosition,
+};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{
+    counts, events,
+    failure::Outcome,
+    sql::{Placeholder, Sql},
+};
+use crate::{
+    ChatPage, ChatWalk, DOCUMENT_VERSION,
+    counts::{PLAIN_OFFSET, PagePlace, PagePlan, Step},
+    document,
+    error::StoreError,
+};
+
+/// Sizes of pages for which there is a statement of its own, so that the planner knows them.
+const COMMON_SIZES: [u32; 6] = [10, 20, 25, 50, 100, 200];
+
+/// A chat on a page: registration, id, document and its form.
+type Row = (i64, Uuid, String, i32);
+
+/// The order in which a page near the beginning is found at once: that of registration, without bounds.
+pub fn is_near(query: &ChatQuery) -> Option<Direction> {
+    let filter = &query.filter;
+    let is_plain = filter.ids.is_empty() && filter.registered_from.is_none() && filter.registered_to.is_none();
+    query.sort.by_registration().filter(|_| is_plain && query.offset() <= PLAIN_OFFSET)
+}
+
+/// A page near the beginning and the total, in one statement, and so from one snapshot.
+pub async fn near_page(
+    mut queries: &AsyncPgConnection,
+    tenant: &TenantId,
+    query: &ChatQuery,
+    direction: Direction,
+) -> Outcome<ChatPage> {
+    type PageRow = (i64, Option<i64>, Option<Uuid>, Option<String>, Option<i32>);
+    let matching = match query.filter.is_active {
+        None => "active + inactive",
+        Some(true) => "active",
+        Some(false) => "inactive",
+    };
+    let mut sql = Sql::<(BigInt, Nullable<BigInt>, Nullable<SqlUuid>, Nullable<Text>, Nullable<Integer>)>::new("");
+    let tenant_id = sql.argument::<Text, _>(tenant.as_str());
+    sql.push(format_args!(
+        "select ((select coalesce(sum({matching}), 0) from chat_counts \
+            where tenant_id = {tenant_id} and level = 0 and bucket_start = 0) \
+          + (select coalesce(sum({matching}), 0) from chat_count_deltas where tenant_id = {tenant_id}))::bigint, \
+          page.* \
+        from (values (1)) as one left join lateral ("
+    ));
+    push_page(&mut sql, tenant_id, &query.filter, &query.sort, query.offset(), query.size.get());
+    sql.push(") as page on true");
+    let rows: Vec<PageRow> = sql.load(&mut queries).await?;
+    let total = rows.iter().map(|row| row.0).next().unwrap_or(0);
+    let page = rows.into_iter().filter_map(|(_, at, id, document, form)| Some((at?, id?, document?, form?))).collect();
+    let documents = documents(queries, tenant, in_order(page, direction)).await?;
+    Ok(ChatPage { documents, total: u64::try_from(total).unwrap_or(0) })
+}
+
+/// Any page and the total, within a transaction that sees one snapshot.
+pub async fn any_page(mut queries: &AsyncPgConnection, tenant: &TenantId, query: &ChatQuery) -> Outcome<ChatPage> {
+    if query.sort.by_registration().is_some()
+        && let Some(plan) = PagePlan::new(query, counts::deltas(queries, tenant.as_str()).await?)
+    {
+        let place = find_page(queries, tenant, &query.filter, plan).await?;
+        if place.from > place.to {
+            return Ok(ChatPage { documents: Vec::new(), total: place.total });
+        }
+        let within = ChatFilter {
+            registered_from: Some(Timestamp::from_millis(place.from)),
+            registered_to: Some(Timestamp::from_millis(place.to)),
+            ..query.filter.clone()
+        };
+        let documents = sorted(queries, tenant, &within, &query.sort, place.skip, query.size).await?;
+        return Ok(ChatPage { documents, total: place.total });
+    }
+    let mut count = Sql::<BigInt>::new("select count(*) from chats where ");
+    let tenant_id = count.argument::<Text, _>(tenant.as_str());
+    push_conditions(&mut count, tenant_id, &query.filter);
+    let total: i64 = count.get_result(&mut queries).await?;
+    let documents = sorted(queries, tenant, &query.filter, &query.sort, query.offset(), query.size).await?;
+    Ok(ChatPage { documents, total: u64::try_from(total).unwrap_or(0) })
+}
+
+async fn find_page(
+    mut queries: &AsyncPgConnection,
+    tenant: &TenantId,
+    filter: &ChatFilter,
+    mut plan: PagePlan,
+) -> Outcome<PagePlace> {
+    loop {
+        match plan.step() {
+            Step::Spans { level, from, to } => {
+                plan.spans(counts::kept(queries, tenant.as_str(), level, from, to).await?);
+            }
+            Step::Count { from, to } => {
+                let edge = ChatFilter {
+                    registered_from: Some(Timestamp::from_millis(from)),
+                    registered_to: Some(Timestamp::from_millis(to)),
+                    ..filter.clone()
+                };
+                let mut count = Sql::<BigInt>::new("select count(*) from chats where ");
+                let tenant_id = count.argument::<Text, _>(tenant.as_str());
+                push_conditions(&mut count, tenant_id, &edge);
+                plan.counted(count.get_result(&mut queries).await?);
+            }
+            Step::Done(place) => return Ok(place),
+        }
+    }
+}
+
+/// The documents of a page in any order: first the keys, in order, then the documents, put into that order.
+async fn sorted(
+    mut queries: &AsyncPgConnection,
+    tenant: &TenantId,
+    filter: &ChatFilter,
+    sort: &Sort,
+    skip: u64,
+    size: PageSize,
+) -> Outcome<Vec<String>> {
+    let mut keys = Sql::<SqlUuid>::new("select id from chats where ");
+    let tenant_id = keys.argument::<Text, _>(tenant.as_str());
+    push_conditions(&mut keys, tenant_id, filter);
+    push_order(&mut keys, sort.keys());
+    push_range(&mut keys, skip, size.get());
+    // There are more orders than statements should be kept for.
+    if sort.keys().len() > 2 {
+        keys.unprepared();
+    }
+    let keys: Vec<Uuid> = keys.load(&mut queries).await?;
+    let rows: Vec<(Uuid, String, i32)> = Sql::<(SqlUuid, Text, Integer)>::new(
+        "select id, document, document_version from chats where tenant_id = $1 and id = any($2)",
+    )
+    .bind::<Text, _>(tenant.as_str())
+    .bind::<Array<SqlUuid>, _>(keys.as_slice())
+    .load(&mut queries)
+    .await?;
+    let mut found: std::collections::HashMap<Uuid, (String, i32)> =
+        rows.into_iter().map(|(id, document, form)| (id, (document, form))).collect();
+    let in_order = |id: Uuid| {
+        let missing = || StoreError::Inconsistent(format!("chat {id} is in an index only"));
+        found.remove(&id).map(|(document, form)| (0, id, document, form)).ok_or_else(missing)
+    };
+    let page = keys.into_iter().map(in_order).collect::<Result<Vec<Row>, _>>()?;
+    documents(queries, tenant, page).await
+}
+
+pub async fn walk(
+    mut queries: &AsyncPgConnection,
+    tenant: &TenantId,
+    filter: &ChatFilter,
+    after: Option<WalkPosition>,
+    size: PageSize,
+) -> Outcome<ChatWalk> {
+    let mut sql = Sql::<(BigInt, SqlUuid, Text, Integer)>::new(
+        "select chosen.registered_at, chosen.id, chats.document, chats.document_version \
+        from (select registered_at, id from chats where ",
+    );
+    let tenant_id = sql.argument::<Text, _>(tenant.as_str());
+    push_conditions(&mut sql, tenant_id, filter);
+    if let Some(position) = after {
+        let at = sql.argument::<BigInt, _>(position.registered_at.as_millis());
+        let id = sql.argument::<SqlUuid, _>(position.id.0);
+        sql.push(format_args!(" and (registered_at, id) < ({at}, {id})"));
+    }
+    sql.push(" order by registered_at desc, id desc");
+    // One more, to see whether the walk goes on.
+    push_range(&mut sql, 0, size.get() + 1);
+    sql.push(format_args!(") as chosen join chats on chats.tenant_id = {tenant_id} and chats.id = chosen.id"));
+    let mut rows = in_order(sql.load(&mut queries).await?, Direction::Descending);
+    let goes_on = rows.len() > size.get() as usize;
+    rows.truncate(size.get() as usize);
+    let next = rows
+        .last()
+        .filter(|_| goes_on)
+        .map(|(at, id, ..)| WalkPosition { registered_at: Timestamp::from_millis(*at), id: ChatId(*id) });
+    Ok(ChatWalk { documents: documents(queries, tenant, rows).await?, next })
+}
+
+/// A page in the order of registration: the keys over the index, then the documents of those alone. (A select list is
+/// evaluated for skipped rows too.)
+fn push_page<ST>(
+    sql: &mut Sql<'_, ST>,
+    tenant_id: Placeholder,
+    filter: &ChatFilter,
+    sort: &Sort,
+    skip: u64,
+    size: u32,
+) {
+    sql.push(
+        "select chosen.registered_at, chosen.id, chats.document, chats.document_version \
+        from (select registered_at, id from chats where ",
+    );
+    push_conditions(sql, tenant_id, filter);
+    push_order(sql, sort.keys());
+    push_range(sql, skip, size);
+    sql.push(format_args!(") as chosen join chats on chats.tenant_id = {tenant_id} and chats.id = chosen.id"));
+}
+
+fn push_conditions<ST>(sql: &mut Sql<'_, ST>, tenant_id: Placeholder, filter: &ChatFilter) {
+    sql.push(format_args!("tenant_id = {tenant_id}"));
+    if let Some(is_active) = filter.is_active {
+        sql.push(format_args!(" and is_active = {is_active}"));
+    }
+    if !filter.ids.is_empty() {
+        let ids = sql.argument::<Array<SqlUuid>, _>(filter.ids.iter().map(|id| id.0).collect::<Vec<_>>());
+        sql.push(format_args!(" and id = any({ids})"));
+    }
+    let mut bound = |comparison: &str, instant: Option<Timestamp>| {
+        if let Some(instant) = instant {
+            let instant = sql.argument::<BigInt, _>(instant.as_millis());
+            sql.push(format_args!(" and registered_at {comparison} {instant}"));
+        }
+    };
+    bound(">=", filter.registered_from);
+    bound("<=", filter.registered_to);
+}
+
+fn push_order<ST>(sql: &mut Sql<'_, ST>, keys: &[SortKey]) {
+    for (place, key) in keys.iter().enumerate() {
+        let column: &dyn Display = match key.field {
+            SortField::RegisteredAt => &"registered_at",
+            SortField::UpdatedAt => &"updated_at",
+            SortField::Title => &"title",
+            SortField::CreatedBy => &"created_by",
+            SortField::Service => &"service",
+            SortField::IsActive => &"is_active",
+            SortField::Id => &"id",
+        };
+        // An absent value comes before any other, as the contract has it; only one column knows absence, and its index has
+        // the same order.
+        let direction = match (key.direction, key.field) {
+            (Direction::Ascending, SortField::CreatedBy) => " nulls first",
+            (Direction::Descending, SortField::CreatedBy) => " desc nulls last",
+            (Direction::Ascending, _) => "",
+            (Direction::Descending, _) => " desc",
+        };
+        let before = if place == 0 { " order by " } else { ", " };
+        sql.push(format_args!("{before}{column}{direction}"));
+    }
+}
+
+fn push_range<ST>(sql: &mut Sql<'_, ST>, skip: u64, size: u32) {
+    if COMMON_SIZES.contains(&size) || COMMON_SIZES.contains(&(size - 1)) {
+        sql.push(format_args!(" limit {size}"));
+    } else {
+        let size = sql.argument::<BigInt, _>(i64::from(size));
+        sql.push(format_args!(" limit {size}"));
+    }
+    if skip > 0 {
+        let skip = sql.argument::<BigInt, _>(i64::try_from(skip).unwrap_or(i64::MAX));
+        sql.push(format_args!(" offset {skip}"));
+    }
+}
+
+/// Joins keep no order.
+fn in_order(mut rows: Vec<Row>, direction: Direction) -> Vec<Row> {
+    rows.sort_unstable_by_key(|row| (row.0, row.1));
+    if direction == Direction::Descending {
+        rows.reverse();
+    }
+    rows
+}
+
+/// The documents, those of an older form rendered anew.
+async fn documents(queries: &AsyncPgConnection, tenant: &TenantId, page: Vec<Row>) -> Outcome<Vec<String>> {
+    let outdated: Vec<Uuid> = page.iter().filter(|row| row.3 != DOCUMENT_VERSION).map(|row| row.1).collect();
+    if outdated.is_empty() {
+        return Ok(page.into_iter().map(|row| row.2).collect());
+    }
+    let events = events::of_chats(queries, tenant.as_str(), &outdated).await?;
+    let current = |(_, id, kept, form): Row| {
+        if form == DOCUMENT_VERSION {
+            return Ok(kept);
+        }
+        let events = events.get(&id).map_or(&[][..], Vec::as_slice);
+        document::render(&document::record(ChatId(id), events)?.chat)
+    };
+    Ok(page.into_iter().map(current).collect::<Result<_, StoreError>>()?)
+}

@@ -1,0 +1,313 @@
+//! Operations: claimed under a lease with a fence, and driven by whoever holds it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use convoke_domain::{
+    ChatId, Environment, OperationError, OperationId, OperationStatus, OperationType, TenantId, Timestamp,
+};
+use convoke_provider::CreatedGroup;
+use diesel::{
+    prelude::*,
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{events, failure::Outcome as Done, schema::operations, sql::Sql};
+use crate::{Claim, ClaimedOperation, Lease, Outcome, Work, error::Result, intake, rows};
+
+/// What waits for a worker; the same words as in the index `operations_due`.
+const DUE: &str = "state in ('pending', 'waitingForProvider') and next_attempt_at <= $2";
+
+/// Claims what is due, an equal share for each tenant that waits, beginning behind the tenant that was served last.
+/// Each statement is its own transaction: what is claimed is leased.
+pub async fn claim(queries: &AsyncPgConnection, claim: &Claim, after: &str) -> Done<Vec<ClaimedOperation>> {
+    let mut claimed: Vec<ClaimedOperation> = Vec::new();
+    let mut after = after.to_owned();
+    loop {
+        let left = claim.limit - u32::try_from(claimed.len()).unwrap_or(claim.limit);
+        if left == 0 {
+            return Ok(claimed);
+        }
+        let tenants = due_tenants(queries, claim, &after, left).await?;
+        let Some(last) = tenants.last() else { return Ok(claimed) };
+        let share = (left / u32::try_from(tenants.len()).unwrap_or(1)).max(1);
+        let taken = take(queries, claim, &tenants, share).await?;
+        // Others took it, or there is no more.
+        if taken.is_empty() {
+            return Ok(claimed);
+        }
+        after.clone_from(last);
+        claimed.extend(taken);
+    }
+}
+
+/// Tenants for which something is due, those behind `after` first; up to `limit`.
+async fn due_tenants(mut queries: &AsyncPgConnection, claim: &Claim, after: &str, limit: u32) -> Done<Vec<String>> {
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    for lane in &claim.lanes {
+        for from in [after, ""] {
+            // From tenant to tenant along the index, without looking at what lies between.
+            let text = format!(
+                "with recursive waiting (tenant_id) as ( \
+                    (select tenant_id from operations where lane = $1 and {DUE} and tenant_id > $3 \
+                        order by tenant_id limit 1) \
+                    union all \
+                    select (select operations.tenant_id from operations \
+                        where lane = $1 and {DUE} and operations.tenant_id > waiting.tenant_id \
+                        order by operations.tenant_id limit 1) \
+                    from waiting where waiting.tenant_id is not null \
+                ) select tenant_id from waiting where tenant_id is not null limit $4"
+            );
+            let tenants: Vec<String> = Sql::<Text>::new(&text)
+                .bind::<Text, _>(lane.as_str())
+                .bind::<BigInt, _>(claim.now.as_millis())
+                .bind::<Text, _>(from)
+                .bind::<BigInt, _>(i64::from(limit))
+                .load(&mut queries)
+                .await?;
+            let is_enough = tenants.len() >= limit as usize;
+            found.extend(tenants);
+            if is_enough || from.is_empty() {
+                break;
+            }
+        }
+    }
+    let (before, behind): (Vec<String>, Vec<String>) = found.into_iter().partition(|tenant| tenant.as_str() <= after);
+    Ok(behind.into_iter().chain(before).take(limit as usize).collect())
+}
+
+/// Leases up to `share` operations of each of these tenants.
+async fn take(
+    mut queries: &AsyncPgConnection,
+    claim: &Claim,
+    tenants: &[String],
+    share: u32,
+) -> Done<Vec<ClaimedOperation>> {
+    type Row = (
+        (String, Uuid, i64, Uuid, String, i32, Option<String>),
+        (String, String, Option<String>, Option<String>, Option<String>),
+    );
+    type Types = (
+        (Text, SqlUuid, BigInt, SqlUuid, Text, Integer, Nullable<Text>),
+        (Text, Text, Nullable<Text>, Nullable<Text>, Nullable<Text>),
+    );
+    let text = format!(
+        "with due as materialized ( \
+            select chosen.tenant_id, chosen.id from unnest($1) as tenant (id) cross join lateral ( \
+                select operations.tenant_id, operations.id from operations \
+                where lane = any($3) and tenant_id = tenant.id and {DUE} \
+                order by next_attempt_at, id limit $4 for update skip locked) as chosen), \
+        taken as ( \
+            update operations set state = $5, attempts = attempts + 1, fence = fence + 1, lease_owner = $6, \
+                lease_until = $7, updated_at = $2 \
+            from due where operations.tenant_id = due.tenant_id and operations.id = due.id returning operations.*) \
+        select taken.tenant_id, taken.id, taken.fence, taken.chat_id, taken.kind, taken.attempts, taken.progress, \
+            chats.service, chats.title, chats.description, chats.provider_chat_id, people.external_id \
+        from taken join chats on chats.tenant_id = taken.tenant_id and chats.id = taken.chat_id \
+        left join people on people.tenant_id = taken.tenant_id and people.id = taken.person_id"
+    );
+    let rows: Vec<Row> = Sql::<Types>::new(&text)
+        .bind::<Array<Text>, _>(tenants)
+        .bind::<BigInt, _>(claim.now.as_millis())
+        .bind::<Array<Text>, _>(claim.lanes.as_slice())
+        .bind::<BigInt, _>(i64::from(share))
+        .bind::<Text, _>(OperationStatus::Running.as_str())
+        .bind::<Text, _>(claim.owner.as_str())
+        .bind::<BigInt, _>(claim.lease_until.as_millis())
+        .load(&mut queries)
+        .await?;
+    let claimed = |(operation, chat): Row| {
+        let (tenant, id, fence, chat_id, kind, attempts, progress) = operation;
+        let (service, title, description, group, person) = chat;
+        let work = match (OperationType::from_name(&kind), group, person) {
+            (Some(OperationType::CreateChat), ..) => Work::CreateChat { title, description },
+            (Some(OperationType::RemoveParticipant), Some(provider_chat_id), Some(external_id)) => {
+                Work::RemoveParticipant { provider_chat_id, external_id }
+            }
+            _ => return Err(rows::inconsistent("operation", &id.to_string())),
+        };
+        Ok(ClaimedOperation {
+            lease: Lease { tenant: rows::tenant(&tenant)?, operation_id: OperationId(id), fence },
+            chat_id: ChatId(chat_id),
+            service: rows::service(&service)?,
+            attempts: attempts.unsigned_abs(),
+            progress,
+            work,
+        })
+    };
+    Ok(rows.into_iter().map(claimed).collect::<Result<_>>()?)
+}
+
+pub async fn extend(mut queries: &AsyncPgConnection, leases: &[Lease], until: Timestamp) -> Done<Vec<OperationId>> {
+    const EXTEND: &str = "update operations set lease_until = $4 \
+        from unnest($1, $2, $3) as lease (tenant_id, id, fence) \
+        where operations.tenant_id = lease.tenant_id and operations.id = lease.id \
+        and operations.fence = lease.fence and operations.state = 'running' returning operations.id";
+    let held: Vec<Uuid> = Sql::<SqlUuid>::new(EXTEND)
+        .bind::<Array<Text>, _>(leases.iter().map(|lease| lease.tenant.as_str()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(leases.iter().map(|lease| lease.operation_id.0).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(leases.iter().map(|lease| lease.fence).collect::<Vec<_>>())
+        .bind::<BigInt, _>(until.as_millis())
+        .load(&mut queries)
+        .await?;
+    let held: HashSet<Uuid> = held.into_iter().collect();
+    Ok(leases.iter().map(|lease| lease.operation_id).filter(|id| !held.contains(&id.0)).collect())
+}
+
+/// The row, for as long as the lease holds.
+const HELD: &str = "operations.tenant_id = $1 and operations.id = $2 and operations.fence = $3 \
+    and operations.state = 'running'";
+
+fn on_held<'a, ST>(lease: &'a Lease, text: &str) -> Sql<'a, ST> {
+    Sql::new(&text.replace("HELD", HELD))
+        .bind::<Text, _>(lease.tenant.as_str())
+        .bind::<SqlUuid, _>(lease.operation_id.0)
+        .bind::<BigInt, _>(lease.fence)
+}
+
+/// Keeps how far an operation has come, within a transaction that the caller ends.
+pub async fn save_progress(
+    mut queries: &AsyncPgConnection,
+    lease: &Lease,
+    progress: &str,
+    group: Option<&CreatedGroup>,
+    at: Timestamp,
+) -> Done<bool> {
+    const SAVE: &str = "update operations set progress = $4, updated_at = $5 where HELD";
+    if let Some(group) = group {
+        // The chat before the operation, as everywhere.
+        let Some((chat, _)) = of_lease(queries, lease).await? else { return Ok(false) };
+        events::lock(queries, &lease.tenant, chat).await?;
+        set_group(queries, &lease.tenant, chat, group, None).await?;
+    }
+    let save = on_held::<()>(lease, SAVE).bind::<Text, _>(progress).bind::<BigInt, _>(at.as_millis());
+    Ok(save.execute(&mut queries).await? == 1)
+}
+
+/// The chat that an operation is about and its kind, if the lease holds.
+async fn of_lease(mut queries: &AsyncPgConnection, lease: &Lease) -> Done<Option<(ChatId, String)>> {
+    let row: Option<(Uuid, String)> = operations::table
+        .find((lease.tenant.as_str(), lease.operation_id.0))
+        .filter(operations::fence.eq(lease.fence))
+        .filter(operations::state.eq(OperationStatus::Running.as_str()))
+        .select((operations::chat_id, operations::kind))
+        .first(&mut queries)
+        .await
+        .optional()?;
+    Ok(row.map(|(chat, kind)| (ChatId(chat), kind)))
+}
+
+async fn set_group(
+    mut queries: &AsyncPgConnection,
+    tenant: &TenantId,
+    chat: ChatId,
+    group: &CreatedGroup,
+    invitation: Option<&str>,
+) -> Done<()> {
+    const SET: &str = "update chats set provider_chat_id = $3, invitation = coalesce($4, invitation) \
+        where tenant_id = $1 and id = $2";
+    Sql::<()>::new(SET)
+        .bind::<Text, _>(tenant.as_str())
+        .bind::<SqlUuid, _>(chat.0)
+        .bind::<Text, _>(group.provider_chat_id.as_str())
+        .bind::<Nullable<Text>, _>(invitation)
+        .execute(&mut queries)
+        .await?;
+    Ok(())
+}
+
+/// Ends an attempt, within a transaction that the caller ends; returns the chat it was about, unless the lease was lost:
+/// then the caller rolls back.
+pub async fn finish(
+    queries: &AsyncPgConnection,
+    environment: &dyn Environment,
+    lease: &Lease,
+    outcome: &Outcome,
+    at: Timestamp,
+) -> Done<Option<ChatId>> {
+    let Some((chat_id, kind)) = of_lease(queries, lease).await? else { return Ok(None) };
+    if let Outcome::Postponed { until, counts } = outcome {
+        return Ok(postpone(queries, lease, *until, *counts, at).await?.then_some(chat_id));
+    }
+    // The chat before the operation, as everywhere.
+    let Some(chat) = events::lock(queries, &lease.tenant, chat_id).await? else { return Ok(None) };
+    let (status, error) = match outcome {
+        Outcome::GivenUp(error) => (OperationStatus::Failed, Some(error)),
+        _ => (OperationStatus::Succeeded, None),
+    };
+    if !end(queries, lease, status, error, at).await? {
+        return Ok(None);
+    }
+    match outcome {
+        Outcome::ChatMade { group, invitation } => {
+            let owner = group.owner.external_id.as_str();
+            set_group(queries, &lease.tenant, chat_id, group, Some(invitation)).await?;
+            let people = BTreeSet::from([owner]);
+            let ids = events::people_ids(queries, environment, &lease.tenant, chat.service, &people).await?;
+            events::apply(queries, environment, chat, &[intake::group_made(group, ids[owner], at)]).await?;
+        }
+        Outcome::ParticipantRemoved { events } => {
+            // Those of other groups are for the feed to tell.
+            let mut own = events.clone();
+            own.retain(|event| Some(&event.provider_chat_id) == chat.provider_chat_id.as_ref());
+            if !own.is_empty() {
+                events::take_in(queries, environment, chat, &own, at).await?;
+            }
+        }
+        Outcome::GivenUp(_) if kind == OperationType::CreateChat.as_str() => {
+            events::apply(queries, environment, chat, &[intake::failed(at)]).await?;
+        }
+        Outcome::GivenUp(_) | Outcome::Postponed { .. } => {}
+    }
+    Ok(Some(chat_id))
+}
+
+async fn postpone(
+    mut queries: &AsyncPgConnection,
+    lease: &Lease,
+    until: Timestamp,
+    counts: bool,
+    at: Timestamp,
+) -> Done<bool> {
+    const POSTPONE: &str = "update operations set state = 'waitingForProvider', next_attempt_at = $4, \
+        attempts = attempts - case when $5 then 0 else 1 end, lease_owner = null, lease_until = null, updated_at = $6 \
+        where HELD";
+    let postpone = on_held::<()>(lease, POSTPONE)
+        .bind::<BigInt, _>(until.as_millis())
+        .bind::<Bool, _>(counts)
+        .bind::<BigInt, _>(at.as_millis());
+    Ok(postpone.execute(&mut queries).await? == 1)
+}
+
+async fn end(
+    mut queries: &AsyncPgConnection,
+    lease: &Lease,
+    status: OperationStatus,
+    error: Option<&OperationError>,
+    at: Timestamp,
+) -> Done<bool> {
+    const END: &str = "update operations set state = $4, completed_at = $5, error = $6, lease_owner = null, \
+        lease_until = null, updated_at = $5 where HELD";
+    let error = error.map(serde_json::to_string).transpose();
+    let error = error.map_err(|error| rows::inconsistent("error", &error.to_string()))?;
+    let end = on_held::<()>(lease, END)
+        .bind::<Text, _>(status.as_str())
+        .bind::<BigInt, _>(at.as_millis())
+        .bind::<Nullable<Text>, _>(error);
+    Ok(end.execute(&mut queries).await? == 1)
+}
+
+pub async fn sweep(mut queries: &AsyncPgConnection, now: Timestamp) -> Done<u64> {
+    const SWEEP: &str = "update operations set state = 'pending', next_attempt_at = $1, lease_owner = null, \
+        lease_until = null, updated_at = $1 where state = 'running' and lease_until < $1";
+    let swept = Sql::<()>::new(SWEEP).bind::<BigInt, _>(now.as_millis()).execute(&mut queries).await?;
+    Ok(swept as u64)
+}
+
+pub async fn release(mut queries: &AsyncPgConnection, owner: &str, now: Timestamp) -> Done<u64> {
+    const RELEASE: &str = "update operations set state = 'pending', next_attempt_at = $1, attempts = attempts - 1, \
+        lease_owner = null, lease_until = null, updated_at = $1 where state = 'running' and lease_owner = $2";
+    let release = Sql::<()>::new(RELEASE).bind::<BigInt, _>(now.as_millis()).bind::<Text, _>(owner);
+    Ok(release.execute(&mut queries).await? as u64)
+}

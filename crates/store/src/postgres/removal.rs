@@ -1,0 +1,147 @@
+//! A request to remove somebody: looked at and, where it stands, turned into work, in one transaction.
+
+use convoke_domain::{
+    ChatEventKind, ChatId, ChatStatus, OperationId, OperationStatus, OperationType, ParticipantId, TenantId,
+};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{
+    events::{self, LockedChat},
+    failure::{Failure, Outcome},
+    keys,
+    pool::{Pool, REQUEST_DEADLINE},
+    schema::{chat_events, participations},
+    sql::Sql,
+};
+use crate::{
+    NewRemoval, Removal,
+    error::{Result, StoreError},
+    intake, rows,
+};
+
+pub async fn request(pool: &Pool, tenant: &TenantId, removal: &NewRemoval) -> Result<Removal> {
+    pool.transaction(REQUEST_DEADLINE, |work| async move {
+        let answer = decide(&work, tenant, removal).await?;
+        if matches!(answer, Removal::Accepted(_)) {
+            work.commit().await?;
+        } else {
+            work.roll_back().await?;
+        }
+        Ok(answer)
+    })
+    .await
+}
+
+async fn decide(queries: &AsyncPgConnection, tenant: &TenantId, removal: &NewRemoval) -> Outcome<Removal> {
+    if let Some(key) = &removal.idempotency {
+        // Taken first: whoever is at the same key waits here until the first one is through.
+        let (chat, operation) = (removal.chat_id, removal.operation_id);
+        if !keys::insert(queries, tenant, key, chat, operation, removal.at).await? {
+            let kept = keys::find(queries, tenant, &[key]).await?.into_values().next();
+            let gone = || Failure::from(StoreError::Unavailable("an idempotency key expired meanwhile".to_owned()));
+            let kept = kept.ok_or_else(gone)?;
+            return Ok(if kept.request_hash == key.request_hash {
+                Removal::RepeatedKey(kept.operation_id)
+            } else {
+                Removal::KeyReused
+            });
+        }
+    }
+    // Locked, so that nobody comes or goes, and no second removal is asked for, until this one is decided.
+    let Some(chat) = events::lock(queries, tenant, removal.chat_id).await? else { return Ok(Removal::NoSuchChat) };
+    let Some(is_in) = is_in(queries, tenant, removal).await? else { return Ok(Removal::NoSuchParticipant) };
+    if chat.status != ChatStatus::Active {
+        return Ok(Removal::NotActive(chat.status));
+    }
+    if owner(queries, tenant, removal.chat_id).await? == Some(removal.participant_id) {
+        return Ok(Removal::IsOwner);
+    }
+    let operation = if is_in {
+        match under_way(queries, tenant, removal).await? {
+            Some(operation) => operation,
+            None => insert(queries, &chat, removal, OperationStatus::Pending).await?,
+        }
+    } else {
+        insert(queries, &chat, removal, OperationStatus::Succeeded).await?
+    };
+    if let Some(key) = &removal.idempotency
+        && operation != removal.operation_id
+    {
+        keys::set_operation(queries, tenant, key, operation).await?;
+    }
+    Ok(Removal::Accepted(operation))
+}
+
+/// Whether the person is in the chat; nothing if they never were.
+async fn is_in(mut queries: &AsyncPgConnection, tenant: &TenantId, removal: &NewRemoval) -> Outcome<Option<bool>> {
+    let left_at: Option<Option<i64>> = participations::table
+        .filter(participations::tenant_id.eq(tenant.as_str()))
+        .filter(participations::chat_id.eq(removal.chat_id.0))
+        .filter(participations::person_id.eq(removal.participant_id.0))
+        .order(participations::ordinal.desc())
+        .select(participations::left_at)
+        .first(&mut queries)
+        .await
+        .optional()?;
+    Ok(left_at.map(|left_at| left_at.is_none()))
+}
+
+/// The account that made the group.
+async fn owner(mut queries: &AsyncPgConnection, tenant: &TenantId, chat: ChatId) -> Outcome<Option<ParticipantId>> {
+    let body: Option<String> = chat_events::table
+        .find((tenant.as_str(), chat.0, intake::GROUP_MADE_KEY))
+        .select(chat_events::body)
+        .first(&mut queries)
+        .await
+        .optional()?;
+    Ok(match body.map(|body| rows::json("event", &body)).transpose()? {
+        Some(ChatEventKind::GroupMade { owner, .. }) => Some(owner),
+        _ => None,
+    })
+}
+
+async fn under_way(
+    mut queries: &AsyncPgConnection,
+    tenant: &TenantId,
+    removal: &NewRemoval,
+) -> Outcome<Option<OperationId>> {
+    // The condition of the index operations_one_removal, as it stands there: bound values would not lead to it.
+    const FIND: &str = "select id from operations where tenant_id = $1 and chat_id = $2 and person_id = $3 \
+        and kind = 'removeParticipant' and state not in ('succeeded', 'failed')";
+    let find = Sql::<SqlUuid>::new(FIND)
+        .bind::<Text, _>(tenant.as_str())
+        .bind::<SqlUuid, _>(removal.chat_id.0)
+        .bind::<SqlUuid, _>(removal.participant_id.0);
+    let id: Option<Uuid> = find.get_result(&mut queries).await.optional()?;
+    Ok(id.map(OperationId))
+}
+
+async fn insert(
+    mut queries: &AsyncPgConnection,
+    chat: &LockedChat,
+    removal: &NewRemoval,
+    status: OperationStatus,
+) -> Outcome<OperationId> {
+    const INSERT: &str = "insert into operations (tenant_id, id, chat_id, kind, person_id, lane, state, attempts, \
+        created_at, updated_at, next_attempt_at, completed_at, fence) \
+        values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $8, $9, 0)";
+    let at = removal.at.as_millis();
+    Sql::<()>::new(INSERT)
+        .bind::<Text, _>(chat.tenant.as_str())
+        .bind::<SqlUuid, _>(removal.operation_id.0)
+        .bind::<SqlUuid, _>(removal.chat_id.0)
+        .bind::<Text, _>(OperationType::RemoveParticipant.as_str())
+        .bind::<SqlUuid, _>(removal.participant_id.0)
+        .bind::<Text, _>(chat.service.as_str())
+        .bind::<Text, _>(status.as_str())
+        .bind::<BigInt, _>(at)
+        .bind::<Nullable<BigInt>, _>((status == OperationStatus::Succeeded).then_some(at))
+        .execute(&mut queries)
+        .await?;
+    Ok(removal.operation_id)
+}

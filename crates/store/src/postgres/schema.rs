@@ -1,0 +1,157 @@
+//! The tables, as `migrations/postgres` makes them; a test compares.
+
+diesel::table! {
+    tokens (id) {
+        id -> Uuid,
+        tenant_id -> Text,
+        subject -> Text,
+        scopes -> Text,
+        prefix -> Text,
+        hash -> Bytea,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    chats (tenant_id, id) {
+        tenant_id -> Text,
+        id -> Uuid,
+        service -> Text,
+        provider_chat_id -> Nullable<Text>,
+        status -> Text,
+        is_active -> Bool,
+        title -> Text,
+        description -> Nullable<Text>,
+        created_by -> Nullable<Text>,
+        registered_at -> BigInt,
+        updated_at -> BigInt,
+        last_event_at -> BigInt,
+        version -> BigInt,
+        invitation -> Nullable<Text>,
+        registration_hash -> Bytea,
+        operation_id -> Uuid,
+        document -> Text,
+        document_version -> Integer,
+    }
+}
+
+diesel::table! {
+    chat_events (tenant_id, chat_id, key) {
+        tenant_id -> Text,
+        chat_id -> Uuid,
+        key -> Text,
+        source -> Text,
+        at -> BigInt,
+        recorded_at -> BigInt,
+        body -> Text,
+    }
+}
+
+diesel::table! {
+    people (tenant_id, id) {
+        tenant_id -> Text,
+        id -> Uuid,
+        service -> Text,
+        external_id -> Text,
+    }
+}
+
+diesel::table! {
+    participations (tenant_id, chat_id, person_id, ordinal) {
+        tenant_id -> Text,
+        chat_id -> Uuid,
+        person_id -> Uuid,
+        ordinal -> Integer,
+        joined_at -> BigInt,
+        left_at -> Nullable<BigInt>,
+        invited_by -> Nullable<Uuid>,
+        end_reason -> Nullable<Text>,
+        removed_by -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    operations (tenant_id, id) {
+        tenant_id -> Text,
+        id -> Uuid,
+        chat_id -> Uuid,
+        kind -> Text,
+        person_id -> Nullable<Uuid>,
+        lane -> Text,
+        state -> Text,
+        attempts -> Integer,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        next_attempt_at -> BigInt,
+        completed_at -> Nullable<BigInt>,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        fence -> BigInt,
+        progress -> Nullable<Text>,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (tenant_id, route, key) {
+        tenant_id -> Text,
+        route -> Text,
+        key -> Text,
+        request_hash -> Bytea,
+        chat_id -> Uuid,
+        operation_id -> Uuid,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    chat_counts (tenant_id, level, bucket_start) {
+        tenant_id -> Text,
+        level -> SmallInt,
+        bucket_start -> BigInt,
+        active -> BigInt,
+        inactive -> BigInt,
+        is_split -> Bool,
+    }
+}
+
+diesel::table! {
+    chat_count_deltas (tenant_id, id) {
+        tenant_id -> Text,
+        id -> Uuid,
+        registered_at -> BigInt,
+        active -> BigInt,
+        inactive -> BigInt,
+    }
+}
+
+diesel::table! {
+    sandbox_groups (code) {
+        code -> Text,
+        tenant_id -> Text,
+        chat_id -> Uuid,
+        version -> BigInt,
+        state -> Text,
+    }
+}
+
+diesel::table! {
+    sandbox_events (code, version, ordinal) {
+        code -> Text,
+        version -> BigInt,
+        ordinal -> Integer,
+        body -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    chats,
+    chat_events,
+    people,
+    participations,
+    operations,
+    idempotency_keys,
+    sandbox_groups,
+);

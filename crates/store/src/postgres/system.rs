@@ -1,0 +1,184 @@
+//! The service's own calls.
+
+use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
+
+use async_trait::async_trait;
+use convoke_domain::{ChatId, OperationId, Service, TenantId, Timestamp, TokenId};
+use convoke_provider::{CreatedGroup, ProviderEvent};
+
+use super::{
+    PostgresStore, counts, events, examine, migrations, operations,
+    pool::{REQUEST_DEADLINE, UPKEEP_DEADLINE},
+    tokens, upkeep,
+};
+use crate::{
+    Claim, ClaimedOperation, DoctorReport, Lease, NewToken, Outcome, Retention, StoredToken, SystemRepository,
+    error::{Result, StoreError},
+};
+
+/// How long an examination of everything may take.
+const EXAMINE_DEADLINE: Duration = Duration::from_hours(6);
+
+#[async_trait]
+impl SystemRepository for PostgresStore {
+    async fn ready(&self) -> Result<()> {
+        let missing = self.reads.read(|shared| async move { migrations::missing(shared.queries()).await }).await?;
+        match missing.first() {
+            Some(missing) => Err(StoreError::Unavailable(format!("the schema lacks migration {missing}"))),
+            None => Ok(()),
+        }
+    }
+
+    async fn claim_operations(&self, claim: &Claim) -> Result<Vec<ClaimedOperation>> {
+        let after = self.last_served.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let after = after.as_str();
+        let claimed = self.write_once(|own| async move { operations::claim(&own, claim, after).await }).await?;
+        if let Some(last) = claimed.last() {
+            last.lease.tenant.as_str().clone_into(&mut self.last_served.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        Ok(claimed)
+    }
+
+    async fn extend_leases(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<OperationId>> {
+        self.write_once(|own| async move { operations::extend(&own, leases, until).await }).await
+    }
+
+    async fn save_progress(
+        &self,
+        lease: &Lease,
+        progress: String,
+        group: Option<&CreatedGroup>,
+        at: Timestamp,
+    ) -> Result<bool> {
+        let progress = progress.as_str();
+        let saved = self.pool.transaction(REQUEST_DEADLINE, |work| async move {
+            let is_saved = operations::save_progress(&work, lease, progress, group, at).await?;
+            if is_saved {
+                work.commit().await?
+            } else {
+                work.roll_back().await?
+            }
+            Ok(is_saved)
+        });
+        saved.await
+    }
+
+    async fn finish_attempt(&self, lease: &Lease, outcome: Outcome, at: Timestamp) -> Result<bool> {
+        let (outcome, environment) = (&outcome, self.environment.as_ref());
+        let finished = self.pool.transaction(UPKEEP_DEADLINE, |work| async move {
+            let chat = operations::finish(&work, environment, lease, outcome, at).await?;
+            if chat.is_some() {
+                work.commit().await?
+            } else {
+                work.roll_back().await?
+            }
+            Ok(chat)
+        });
+        let chat = finished.await?;
+        if let Some(chat) = chat {
+            self.herald.chat(chat);
+        }
+        Ok(chat.is_some())
+    }
+
+    async fn sweep_expired_leases(&self, now: Timestamp) -> Result<u64> {
+        let swept = self.write_once(|own| async move { operations::sweep(&own, now).await }).await?;
+        if swept > 0 {
+            self.herald.operations();
+        }
+        Ok(swept)
+    }
+
+    async fn release_leases(&self, owner: &str, now: Timestamp) -> Result<u64> {
+        let released = self.write_once(|own| async move { operations::release(&own, owner, now).await }).await?;
+        if released > 0 {
+            self.herald.operations();
+        }
+        Ok(released)
+    }
+
+    async fn record_events(&self, service: Service, events: &[ProviderEvent], recorded_at: Timestamp) -> Result<()> {
+        let mut by_group: BTreeMap<&str, Vec<ProviderEvent>> = BTreeMap::new();
+        for event in events {
+            by_group.entry(event.provider_chat_id.as_str()).or_default().push(event.clone());
+        }
+        for (group, events) in by_group {
+            let events = events.as_slice();
+            let found =
+                self.reads.read(|shared| async move { events::chat_of_group(shared.queries(), service, group).await });
+            // Not one of ours.
+            let Some((tenant, chat)) = found.await? else { continue };
+            self.take_in(&tenant, chat, events, recorded_at).await?;
+            self.herald.chat(chat);
+        }
+        Ok(())
+    }
+
+    async fn roll_up_counts(&self) -> Result<u64> {
+        let rolled_up = self.pool.transaction(UPKEEP_DEADLINE, |work| async move {
+            let number = counts::roll_up(&work).await?;
+            work.commit().await?;
+            Ok(number)
+        });
+        rolled_up.await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, retention: &Retention) -> Result<u64> {
+        let deleted =
+            self.pool.once(UPKEEP_DEADLINE, |own| async move { upkeep::delete_expired(&own, now, retention).await });
+        Ok(deleted.await?)
+    }
+
+    async fn rewrite_outdated_documents(&self) -> Result<u64> {
+        let rewritten = self.pool.transaction(UPKEEP_DEADLINE, |work| async move {
+            let number = upkeep::rewrite_outdated(&work).await?;
+            work.commit().await?;
+            Ok(number)
+        });
+        rewritten.await
+    }
+
+    async fn examine(&self) -> Result<DoctorReport> {
+        let examined = self.pool.snapshot(EXAMINE_DEADLINE, |work| async move {
+            let report = examine::examine(&work).await?;
+            work.commit().await?;
+            Ok(report)
+        });
+        examined.await
+    }
+
+    async fn create_token(&self, token: &NewToken) -> Result<()> {
+        self.write_once(|own| async move { tokens::create(&own, token).await }).await
+    }
+
+    async fn find_token(&self, prefix: &str) -> Result<Option<StoredToken>> {
+        self.reads.read(|shared| async move { tokens::find(shared.queries(), prefix).await }).await
+    }
+
+    async fn list_tokens(&self) -> Result<Vec<StoredToken>> {
+        self.write_once(|own| async move { tokens::list(&own).await }).await
+    }
+
+    async fn revoke_token(&self, id: TokenId, at: Timestamp) -> Result<bool> {
+        self.write_once(|own| async move { tokens::revoke(&own, id, at).await }).await
+    }
+}
+
+impl PostgresStore {
+    async fn take_in(
+        &self,
+        tenant: &TenantId,
+        chat: ChatId,
+        events: &[ProviderEvent],
+        recorded_at: Timestamp,
+    ) -> Result<()> {
+        let environment = self.environment.as_ref();
+        let taken_in = self.pool.transaction(UPKEEP_DEADLINE, |work| async move {
+            if let Some(chat) = events::lock(&work, tenant, chat).await? {
+                events::take_in(&work, environment, chat, events, recorded_at).await?;
+            }
+            Ok(work.commit().await?)
+        });
+        taken_in.await
+    }
+}

@@ -1,0 +1,351 @@
+//! What is PostgreSQL's own; what every store does is told in `tests/suite`.
+
+use std::collections::BTreeMap;
+
+use convoke_domain::{ChatStatus, ChatTitle, Service, Timestamp, UserProperties};
+use convoke_provider::{CreatedGroup, SeenPerson};
+use convoke_test_support::{
+    Cluster, ClusterOptions, TestDatabase, TestEnvironment, create_database, create_database_at,
+};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::*;
+use crate::{Claim, Outcome as End, SystemRepository, counts::SPLIT_ABOVE};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn open(url: &str, environment: &TestEnvironment, migrate: Migrate) -> Result<PostgresStore> {
+    PostgresStore::open(&SecretString::from(url), migrate, Arc::new(environment.clone())).await
+}
+
+async fn new_store() -> (TestDatabase, TestEnvironment, PostgresStore) {
+    let (database, environment) = (create_database(None).await, TestEnvironment::real_time());
+    let store = open(database.url(), &environment, Migrate::Auto).await.unwrap();
+    (database, environment, store)
+}
+
+fn tenant(name: &str) -> TenantId {
+    name.parse().unwrap()
+}
+
+fn new_chat(environment: &TestEnvironment, title: &str) -> NewChat {
+    NewChat {
+        id: ChatId(environment.new_uuid()),
+        id_is_clients: false,
+        service: Service::Sandbox,
+        title: ChatTitle::new(title, Service::Sandbox).unwrap(),
+        created_by: None,
+        description: None,
+        operation_id: OperationId(environment.new_uuid()),
+        at: environment.now(),
+        idempotency: None,
+    }
+}
+
+async fn execute(store: &PostgresStore, statements: &str) {
+    store.pool.once(MINUTE, |own| async move { Ok((&*own).batch_execute(statements).await?) }).await.unwrap();
+}
+
+fn claim(environment: &TestEnvironment, limit: u32) -> Claim {
+    let now = environment.now();
+    Claim {
+        lanes: vec!["sandbox".to_owned()],
+        owner: "me".to_owned(),
+        limit,
+        now,
+        lease_until: now.plus(Duration::from_secs(30)),
+    }
+}
+
+fn chat_made(chat: ChatId, at: Timestamp) -> End {
+    let owner = SeenPerson { external_id: "owner".to_owned(), properties: UserProperties::default() };
+    let group = CreatedGroup { provider_chat_id: chat.to_string(), owner, made_at: at };
+    End::ChatMade { group, invitation: "/sandbox/x".to_owned() }
+}
+
+/// Table, column, type, whether it may be null.
+type Columns = BTreeMap<String, Vec<(String, String, bool)>>;
+
+/// The columns as `schema.rs` declares them, in their order.
+fn declared() -> Columns {
+    let mut tables = Columns::new();
+    let mut table = String::new();
+    for line in include_str!("schema.rs").lines().map(str::trim) {
+        if let Some((column, kind)) = line.trim_end_matches(',').split_once(" -> ") {
+            let bare = kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>'));
+            let told = (column.to_owned(), bare.unwrap_or(kind).to_lowercase(), bare.is_some());
+            tables.get_mut(&table).unwrap().push(told);
+        } else if let Some((name, _)) = line.strip_suffix(") {").and_then(|start| start.split_once(" (")) {
+            name.clone_into(&mut table);
+            tables.insert(table.clone(), Vec::new());
+        }
+    }
+    tables
+}
+
+#[tokio::test]
+async fn the_declared_tables_are_those_that_the_migrations_make() {
+    use diesel::sql_types::{Bool, Text};
+    let (_database, _, store) = new_store().await;
+    let columns = "select table_name::text, column_name::text, data_type::text, is_nullable = 'YES' \
+        from information_schema.columns where table_schema = 'public' and table_name <> '__diesel_schema_migrations' \
+        order by table_name, ordinal_position";
+    let read = store.reads.read(|shared| async move {
+        let rows = sql::Sql::<(Text, Text, Text, Bool)>::new(columns);
+        Ok(rows.load::<(String, String, String, bool)>(&mut shared.queries()).await?)
+    });
+    let mut there = Columns::new();
+    for (table, column, kind, is_nullable) in read.await.unwrap() {
+        let kind = if kind == "boolean" { "bool".to_owned() } else { kind };
+        there.entry(table).or_default().push((column, kind, is_nullable));
+    }
+    assert_eq!(there, declared());
+    assert_eq!(there.len(), 11);
+}
+
+#[tokio::test]
+async fn many_may_migrate_at_once() {
+    let (database, environment) = (create_database(None).await, TestEnvironment::real_time());
+    let lazy = open(database.url(), &environment, Migrate::Off).await.unwrap();
+    let missing = lazy.ready().await.unwrap_err().to_string();
+    assert!(missing.contains("lacks migration 20261122000000"), "{missing}");
+    let opened = (0..6).map(|_| open(database.url(), &environment, Migrate::Auto));
+    for store in futures_util::future::join_all(opened).await {
+        store.unwrap().ready().await.unwrap();
+    }
+    lazy.ready().await.unwrap();
+    // What a newer release brought is accepted.
+    execute(&lazy, "insert into __diesel_schema_migrations (version) values ('29991231000000')").await;
+    open(database.url(), &environment, Migrate::Auto).await.unwrap().ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_somebody_must_correct_is_said_at_once_and_without_the_password() {
+    let environment = TestEnvironment::real_time();
+    let admin = convoke_test_support::postgres_url();
+    let (address, _) = admin.rsplit_once('/').unwrap();
+    let address = address.replacen("postgres@", "postgres:secret@", 1);
+    for (url, expected) in [
+        (format!("{address}/nosuchdatabase"), "nosuchdatabase"),
+        (format!("{address}/postgres?sslmode=require"), "TLS"),
+        (format!("{address}/postgres?sslmode=sure"), "sslmode"),
+        (format!("{address}/postgres?sslmode=verify-full&sslrootcert=/nowhere.pem"), "/nowhere.pem"),
+    ] {
+        for migrate in [Migrate::Auto, Migrate::Off] {
+            let mistake = open(&url, &environment, migrate).await.map(drop).unwrap_err();
+            assert!(matches!(mistake, StoreError::Open(_)), "{mistake:?}");
+            let told = mistake.to_string();
+            assert!(told.contains(expected) && !told.contains("secret"), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_unavailable_and_may_come_later() {
+    let environment = TestEnvironment::real_time();
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let store = open(&format!("postgres://postgres@{free}/postgres"), &environment, Migrate::Off).await.unwrap();
+    let acme = tenant("acme");
+    let read = store.find_chat(&acme, ChatId(environment.new_uuid())).await;
+    assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+    let written = store.register_chat(&acme, new_chat(&environment, "x")).await;
+    assert!(matches!(written, Err(StoreError::Unavailable(_))), "{written:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_keeps_nobody_longer_than_the_deadline() {
+    let environment = TestEnvironment::real_time();
+    // Takes connections, and never says a word.
+    let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("postgres://postgres@{}/postgres", silent.local_addr().unwrap());
+    let store = open(&url, &environment, Migrate::Off).await.unwrap();
+    let acme = tenant("acme");
+    let begun = Instant::now();
+    let id = ChatId(environment.new_uuid());
+    let reads = futures_util::future::join_all((0..20).map(|_| store.find_chat(&acme, id)));
+    let removal = NewRemoval {
+        chat_id: id,
+        participant_id: convoke_domain::ParticipantId(environment.new_uuid()),
+        operation_id: OperationId(environment.new_uuid()),
+        at: environment.now(),
+        idempotency: None,
+    };
+    let (reads, registered, removed) = tokio::join!(
+        reads,
+        store.register_chat(&acme, new_chat(&environment, "x")),
+        store.request_removal(&acme, removal)
+    );
+    for read in reads {
+        assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+    }
+    assert!(matches!(registered, Err(StoreError::Unavailable(_))), "{registered:?}");
+    assert!(matches!(removed, Err(StoreError::Unavailable(_))), "{removed:?}");
+    assert!(begun.elapsed() < Duration::from_millis(2_400), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_is_found_again() {
+    let cluster = Cluster::start(&ClusterOptions { durable: true, ..ClusterOptions::default() }).unwrap();
+    let database = create_database_at(&cluster.url(), None).await;
+    let environment = TestEnvironment::real_time();
+    let store = open(database.url(), &environment, Migrate::Auto).await.unwrap();
+    let acme = tenant("acme");
+    let chat = new_chat(&environment, "before");
+    store.register_chat(&acme, chat.clone()).await.unwrap();
+    assert!(store.find_chat(&acme, chat.id).await.unwrap().is_some());
+
+    cluster.stop().unwrap();
+    let read = store.find_chat(&acme, chat.id).await;
+    assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+    let written = store.register_chat(&acme, new_chat(&environment, "meanwhile")).await;
+    assert!(matches!(written, Err(StoreError::Unavailable(_))), "{written:?}");
+
+    cluster.start_again().unwrap();
+    // At once: a connection that is lost is opened anew for a read, and one that is known to be is not used for a write.
+    assert!(store.find_chat(&acme, chat.id).await.unwrap().is_some());
+    store.register_chat(&acme, new_chat(&environment, "after")).await.unwrap();
+    assert_eq!(store.list_chats(&acme, &ChatQuery::default()).await.unwrap().total, 2);
+    assert_eq!(store.examine().await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_any_more_is_left() {
+    let cluster = Cluster::start(&ClusterOptions::default()).unwrap();
+    let database = create_database_at(&cluster.url(), None).await;
+    let environment = TestEnvironment::real_time();
+    let store = open(database.url(), &environment, Migrate::Auto).await.unwrap();
+    let acme = tenant("acme");
+    store.register_chat(&acme, new_chat(&environment, "one")).await.unwrap();
+    let name = database.name();
+    execute(&store, &format!("alter database \"{name}\" set default_transaction_read_only = on")).await;
+    execute(&store, "set session characteristics as transaction read only").await;
+    // Connections of before go on taking writes; what matters is that one which does not is not kept.
+    let mut refused = 0;
+    for _ in 0..3 {
+        refused += u32::from(store.register_chat(&acme, new_chat(&environment, "two")).await.is_err());
+    }
+    assert!(refused > 0, "new connections lead to a server that takes no writes");
+    // From another database, because this one takes no changes.
+    let admin = open(&cluster.url(), &environment, Migrate::Off).await.unwrap();
+    execute(&admin, &format!("alter database \"{name}\" set default_transaction_read_only = off")).await;
+    store.register_chat(&acme, new_chat(&environment, "three")).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_bad_row_in_a_batch_harms_nobody_else() {
+    let (_database, environment, store) = new_store().await;
+    execute(
+        &store,
+        "create function refuse() returns trigger language plpgsql as $$ \
+            begin raise exception 'not this one'; end $$; \
+        create trigger refuse before insert on chats for each row when (new.title = 'bad') execute function refuse()",
+    )
+    .await;
+    let acme = tenant("acme");
+    let titles: Vec<&str> = (0..40).map(|n| if n % 10 == 3 { "bad" } else { "good" }).collect();
+    let all = titles.iter().map(|title| store.register_chat(&acme, new_chat(&environment, title)));
+    for (title, outcome) in titles.iter().zip(futures_util::future::join_all(all).await) {
+        assert_eq!(outcome.is_ok(), *title == "good", "{title}: {outcome:?}");
+    }
+    assert_eq!(store.list_chats(&acme, &ChatQuery::default()).await.unwrap().total, 36);
+    assert_eq!(store.examine().await.unwrap().findings, []);
+}
+
+#[test]
+fn a_store_outlives_the_runtimes_that_use_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (database, environment, store) = runtime().block_on(new_store());
+    let acme = tenant("acme");
+    for number in 1..=3 {
+        runtime().block_on(async {
+            store.register_chat(&acme, new_chat(&environment, "again")).await.unwrap();
+            let page = store.list_chats(&acme, &ChatQuery::default()).await.unwrap();
+            assert_eq!((page.total, page.documents.len()), (number, usize::try_from(number).unwrap()));
+        });
+    }
+    drop(store);
+    drop(database);
+}
+
+#[tokio::test]
+async fn what_another_process_does_wakes_whoever_waits_here() {
+    let (database, environment, here) = new_store().await;
+    let there = open(database.url(), &environment, Migrate::Off).await.unwrap();
+    let acme = tenant("acme");
+    let chat = new_chat(&environment, "x");
+    // Until it listens.
+    tokio::time::timeout(MINUTE, there.changes().operations.notified()).await.unwrap();
+    here.register_chat(&acme, chat.clone()).await.unwrap();
+    tokio::time::timeout(MINUTE, there.changes().operations.notified()).await.unwrap();
+    let watched = there.changes().watch_chat(chat.id);
+    let notified = watched.notified();
+    let claimed = here.claim_operations(&claim(&environment, 1)).await.unwrap();
+    here.finish_attempt(&claimed[0].lease, chat_made(chat.id, environment.now()), environment.now()).await.unwrap();
+    tokio::time::timeout(MINUTE, notified).await.unwrap();
+    assert_eq!(there.find_chat(&acme, chat.id).await.unwrap().unwrap().status, ChatStatus::Active);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn totals_are_exact_while_counts_are_rolled_up_and_split() {
+    let (_database, environment, store) = new_store().await;
+    let (store, acme) = (Arc::new(store), tenant("acme"));
+    let number = u64::try_from(SPLIT_ABOVE).unwrap() * 5 / 2;
+    let day = environment.now();
+    let rolling = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            loop {
+                store.roll_up_counts().await.unwrap();
+                let total = store.list_chats(&tenant("acme"), &ChatQuery::default()).await.unwrap().total;
+                if total == number {
+                    return;
+                }
+            }
+        })
+    };
+    let rivals = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                store.roll_up_counts().await.unwrap();
+                sleep(Duration::from_millis(7)).await;
+            }
+        })
+    };
+    let mut registering = Vec::new();
+    for part in 0..10 {
+        let (store, environment, acme) = (store.clone(), environment.clone(), acme.clone());
+        registering.push(tokio::spawn(async move {
+            let chats = (0..number / 10).map(|n| NewChat {
+                // One day, most of it in one minute.
+                at: day.plus(Duration::from_millis(if n % 10 == 0 { n * 1_000 } else { n % 3_000 + part })),
+                ..new_chat(&environment, "x")
+            });
+            for some in chats.collect::<Vec<_>>().chunks(50) {
+                let some = some.iter().map(|chat| store.register_chat(&acme, chat.clone()));
+                for registered in futures_util::future::join_all(some).await {
+                    registered.unwrap();
+                }
+                let claimed = store.claim_operations(&claim(&environment, 10)).await.unwrap();
+                for operation in claimed {
+                    let at = environment.now();
+                    store.finish_attempt(&operation.lease, chat_made(operation.chat_id, at), at).await.unwrap();
+                }
+            }
+        }));
+    }
+    for registering in registering {
+        registering.await.unwrap();
+    }
+    rolling.await.unwrap();
+    rivals.await.unwrap();
+    assert_eq!(store.examine().await.unwrap().findings, []);
+    while store.roll_up_counts().await.unwrap() > 0 {}
+    assert_eq!(store.examine().await.unwrap().findings, []);
+    let levels = store.pool.snapshot(MINUTE, |work| async move {
+        let finest = counts::kept(&work, "acme", crate::counts::Level::Second, i64::MIN, i64::MAX).await?;
+        work.commit().await?;
+        Ok(finest.len())
+    });
+    assert!(levels.await.unwrap() > 1, "a crowded minute is kept by seconds");
+}
