@@ -1,0 +1,98 @@
+//! Idempotency keys of registrations.
+
+use convoke_domain::ChatStatus;
+use convoke_store::{AcceptedChat, IdempotencyKey, NewChat, Registration};
+
+use crate::world::{World, at_once, key, tenant};
+
+fn with_key(world: &World, name: &str, request: u8) -> NewChat {
+    NewChat { idempotency: key(name, request), ..world.new_chat("Keyed") }
+}
+
+pub async fn a_repeated_key_is_answered_as_before(world: &World) {
+    let acme = tenant("acme");
+    let accepted = world.register_new(&acme, with_key(world, "k", 1)).await;
+    let repeated = world.register(&acme, with_key(world, "k", 1)).await;
+    assert_eq!(repeated, Registration::RepeatedKey(accepted.clone()));
+    assert_eq!(world.claim_only().await.lease.operation_id, accepted.operation_id, "it is to be made once");
+}
+
+pub async fn a_repeated_key_shows_the_status_of_now(world: &World) {
+    let acme = tenant("acme");
+    let active = world.activate(&acme, with_key(world, "k", 1)).await;
+    let now = AcceptedChat { chat_id: active.id, operation_id: active.operation, status: ChatStatus::Active };
+    assert_eq!(world.register(&acme, with_key(world, "k", 1)).await, Registration::RepeatedKey(now));
+}
+
+pub async fn a_key_with_another_request_is_reused(world: &World) {
+    let acme = tenant("acme");
+    let accepted = world.register_new(&acme, with_key(world, "k", 1)).await;
+    assert_eq!(world.register(&acme, with_key(world, "k", 2)).await, Registration::KeyReused);
+    // Even if it asks for the same chat under the same id.
+    let same_id = NewChat { id: accepted.chat_id, id_is_clients: true, ..with_key(world, "k", 2) };
+    assert_eq!(world.register(&acme, same_id).await, Registration::KeyReused);
+    let repeated = world.register(&acme, with_key(world, "k", 1)).await;
+    assert_eq!(repeated, Registration::RepeatedKey(accepted), "the first answer is kept");
+}
+
+pub async fn a_key_is_one_for_each_route_and_tenant(world: &World) {
+    let (acme, other) = (tenant("acme"), tenant("other"));
+    world.register_new(&acme, with_key(world, "k", 1)).await;
+    world.register_new(&acme, with_key(world, "K", 2)).await;
+    world.register_new(&other, with_key(world, "k", 2)).await;
+    let elsewhere = key("k", 2).map(|key| IdempotencyKey { route: "POST /elsewhere".to_owned(), ..key });
+    world.register_new(&acme, NewChat { idempotency: elsewhere, ..world.new_chat("Keyed") }).await;
+}
+
+pub async fn a_key_outlives_the_store(world: &mut World) {
+    let acme = tenant("acme");
+    let accepted = world.register_new(&acme, with_key(world, "k", 1)).await;
+    world.reopen().await;
+    assert_eq!(world.register(&acme, with_key(world, "k", 1)).await, Registration::RepeatedKey(accepted));
+    assert_eq!(world.register(&acme, with_key(world, "k", 2)).await, Registration::KeyReused);
+}
+
+pub async fn a_key_that_came_with_a_repeated_id_is_kept(world: &World) {
+    let acme = tenant("acme");
+    let chat = NewChat { id_is_clients: true, ..world.new_chat("Mine") };
+    let accepted = world.register_new(&acme, chat.clone()).await;
+    let keyed = NewChat { idempotency: key("k", 1), ..chat };
+    let first = world.register(&acme, world.again(&keyed)).await;
+    assert_eq!(first, Registration::RepeatedId(accepted.clone()));
+    assert_eq!(world.register(&acme, world.again(&keyed)).await, Registration::RepeatedKey(accepted));
+    assert_eq!(world.register(&acme, with_key(world, "k", 2)).await, Registration::KeyReused);
+}
+
+pub async fn a_key_whose_request_was_refused_is_free(world: &World) {
+    let acme = tenant("acme");
+    let chat = NewChat { id_is_clients: true, ..world.new_chat("Mine") };
+    world.register_new(&acme, chat.clone()).await;
+    let refused = NewChat { id: chat.id, id_is_clients: true, ..with_key(world, "k", 1) };
+    assert_eq!(world.register(&acme, refused).await, Registration::IdTaken);
+    world.register_new(&acme, with_key(world, "k", 2)).await;
+}
+
+pub async fn of_many_requests_with_one_key_at_once_one_is_new(world: &World) {
+    let acme = tenant("acme");
+    let registrations = at_once((0..20).map(|_| {
+        let (world, acme, chat) = (world.clone(), acme.clone(), with_key(world, "k", 1));
+        async move { world.register(&acme, chat).await }
+    }))
+    .await;
+    let new: Vec<_> = registrations.iter().filter(|one| matches!(one, Registration::New(_))).collect();
+    let [Registration::New(accepted)] = new[..] else { panic!("one is new: {registrations:?}") };
+    let repeated = registrations.iter().filter(|one| **one == Registration::RepeatedKey(accepted.clone()));
+    assert_eq!(repeated.count(), 19);
+    assert_eq!(world.store.list_chats(&acme, &Default::default()).await.unwrap().total, 1);
+}
+
+pub async fn of_different_requests_with_one_key_at_once_one_is_new(world: &World) {
+    let acme = tenant("acme");
+    let registrations = at_once((0..20).map(|request| {
+        let (world, acme, chat) = (world.clone(), acme.clone(), with_key(world, "k", request));
+        async move { world.register(&acme, chat).await }
+    }))
+    .await;
+    assert_eq!(registrations.iter().filter(|one| matches!(one, Registration::New(_))).count(), 1);
+    assert_eq!(registrations.iter().filter(|one| **one == Registration::KeyReused).count(), 19);
+}

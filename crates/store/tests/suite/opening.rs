@@ -1,0 +1,112 @@
+//! Opening a database, alone and beside others.
+
+use std::sync::Arc;
+
+use convoke_store::{Migrate, Store, StoreError};
+use convoke_test_support::TestEnvironment;
+use tempfile::TempDir;
+
+use crate::world::{Home, World, at_once, open, tenant};
+
+async fn open_at(home: &Home, migrate: Migrate) -> Arc<dyn Store> {
+    open(&home.url(), migrate, false, &TestEnvironment::new()).await.expect("a store")
+}
+
+pub async fn an_empty_database_is_not_ready_until_it_is_migrated(world: &World) {
+    let home = Home::empty(world.home.kind()).await;
+    let store = open_at(&home, Migrate::Off).await;
+    assert!(store.ready().await.is_err());
+    assert!(store.ready().await.is_err(), "asking changes nothing");
+    let migrated = open_at(&home, Migrate::Auto).await;
+    migrated.ready().await.expect("the schema is there");
+    store.ready().await.expect("the schema is there for others too");
+    assert_eq!(store.find_chat(&tenant("acme"), world.new_chat("Unknown").id).await.unwrap(), None);
+}
+
+pub async fn many_may_migrate_at_once(world: &World) {
+    let home = Arc::new(Home::empty(world.home.kind()).await);
+    let stores = at_once((0..6).map(|_| {
+        let home = home.clone();
+        async move { open_at(&home, Migrate::Auto).await }
+    }))
+    .await;
+    for store in stores {
+        store.ready().await.expect("the schema is there");
+    }
+}
+
+pub async fn a_newer_schema_is_accepted(world: &mut World) {
+    let newer = "insert into __diesel_schema_migrations (version) values ('99991231000000')";
+    world.execute(newer).await;
+    world.store.ready().await.expect("it holds all that is needed");
+    world.reopen().await;
+    world.store.ready().await.expect("it holds all that is needed");
+    let accepted = world.register_new(&tenant("acme"), world.new_chat("Later")).await;
+    assert_eq!(world.chat(&tenant("acme"), accepted.chat_id).await.current_title(), Some("Later"));
+}
+
+pub async fn what_one_store_writes_another_one_sees(world: &World) {
+    let acme = tenant("acme");
+    let beside = open(&world.home.url(), Migrate::Auto, false, &TestEnvironment::seeded(1)).await.expect("a store");
+    let accepted = world.register_new(&acme, world.new_chat("Shared")).await;
+    assert_eq!(
+        beside.find_chat(&acme, accepted.chat_id).await.unwrap(),
+        Some(world.document(&acme, accepted.chat_id).await)
+    );
+    // Both write at once, each its own.
+    let mut other = world.clone();
+    other.store = beside;
+    at_once((0..200).map(|number| {
+        let world = if number % 2 == 0 { world.clone() } else { other.clone() };
+        let (acme, chat) = (acme.clone(), world.new_chat("Shared"));
+        async move { world.register_new(&acme, chat).await }
+    }))
+    .await;
+    for world in [world, &other] {
+        assert_eq!(world.store.list_chats(&acme, &convoke_domain::ChatQuery::default()).await.unwrap().total, 201);
+    }
+}
+
+fn refusal(opened: Result<Arc<dyn Store>, StoreError>) -> String {
+    match opened {
+        Ok(_) => panic!("it can't be opened"),
+        Err(StoreError::Open(reason)) => reason,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_one_process_serves_a_sqlite_database() {
+    let folder = TempDir::new().unwrap();
+    let url = format!("sqlite://{}/deep/er/convoke.db", folder.path().display());
+    let environment = TestEnvironment::new();
+    let serving = open(&url, Migrate::Auto, true, &environment).await.expect("the folder is made");
+    let reason = refusal(open(&url, Migrate::Auto, true, &environment).await);
+    assert!(reason.contains("deep/er/convoke.db") && !reason.contains('\n'), "{reason}");
+    let command = open(&url, Migrate::Auto, false, &environment).await.expect("commands work beside it");
+    command.ready().await.unwrap();
+    drop(serving);
+    let next = open(&url, Migrate::Auto, true, &environment).await.expect("the next one serves");
+    next.ready().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_can_not_be_a_sqlite_database_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().display();
+    std::fs::write(
+        folder.path().join("text"),
+        "this is no database, although it is long enough to be one. ".repeat(40),
+    )
+    .unwrap();
+    std::fs::create_dir(folder.path().join("folder.db")).unwrap();
+    let environment = TestEnvironment::new();
+    for (url, culprit) in [
+        (format!("sqlite://{path}/folder.db"), "folder.db"),
+        (format!("sqlite://{path}/text"), "text"),
+        (format!("sqlite://{path}/text/below.db"), "text"),
+    ] {
+        let reason = refusal(open(&url, Migrate::Auto, false, &environment).await);
+        assert!(reason.contains(culprit) && !reason.contains('\n'), "{reason}");
+    }
+}
