@@ -12,7 +12,11 @@ use std::{
 
 use convoke_store::{Migrate, OpenOptions, Store};
 
-use crate::{environment::SystemEnvironment, failure::Failure, settings::Settings};
+use crate::{
+    environment::SystemEnvironment,
+    failure::Failure,
+    settings::{Layers, Settings},
+};
 
 pub use config::check_config;
 pub use doctor::examine;
@@ -27,15 +31,16 @@ pub fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Brings the schema up to date, whatever `database.migrate` says: this is how it is done where that is `off`.
-pub async fn migrate(settings: &Settings) -> Result<(), Failure> {
-    open(settings, Migrate::Auto).await?;
+pub async fn migrate(layers: &Layers, settings: &Settings) -> Result<(), Failure> {
+    open(layers, settings, Migrate::Auto).await?;
     print(&format!("The schema of {} is up to date.\n", settings.database.url))
 }
 
 /// Opens the database for a command, beside whoever serves it.
-async fn open(settings: &Settings, migrate: Migrate) -> Result<Arc<dyn Store>, Failure> {
+async fn open(layers: &Layers, settings: &Settings, migrate: Migrate) -> Result<Arc<dyn Store>, Failure> {
     let options = OpenOptions { url: settings.database.url.clone(), migrate, serve: false };
-    let store = convoke_store::open(&options, Arc::new(SystemEnvironment)).await?;
+    let opened = convoke_store::open(&options, Arc::new(SystemEnvironment)).await;
+    let store = opened.map_err(|error| Failure::of_database(layers, &error))?;
     store.ready().await?;
     Ok(store)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use convoke_store::StoreError;
 
-use crate::settings::SettingsError;
+use crate::settings::{Layers, SettingsError};
 
 /// One line for standard error, and the exit code.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +22,11 @@ impl Failure {
     /// It was asked for in a way that can't be understood.
     pub fn usage(line: impl Into<String>) -> Self {
         Self { line: line.into(), code: 2 }
+    }
+
+    /// The database can't be opened as it is configured.
+    pub fn of_database(layers: &Layers, error: &StoreError) -> Self {
+        Self::new(format!("{}: {error}", layers.name_of_key("database.url")))
     }
 
     /// Tells whoever started the program.

@@ -44,17 +44,17 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
         Command::Healthcheck { live } => commands::check_health(&settings, live),
         other => {
             logging::start_quietly(&settings.log);
-            in_runtime(run_on_store(other, &settings))
+            in_runtime(run_on_store(other, &layers, &settings))
         }
     }
 }
 
 /// What needs the database, and no more.
-async fn run_on_store(command: Command, settings: &Settings) -> Result<(), Failure> {
+async fn run_on_store(command: Command, layers: &Layers, settings: &Settings) -> Result<(), Failure> {
     match command {
-        Command::Migrate => commands::migrate(settings).await,
-        Command::Token(command) => commands::token(settings, command).await,
-        Command::Doctor => commands::examine(settings).await,
+        Command::Migrate => commands::migrate(layers, settings).await,
+        Command::Token(command) => commands::token(layers, settings, command).await,
+        Command::Doctor => commands::examine(layers, settings).await,
         Command::Serve(_) | Command::Openapi | Command::Config(_) | Command::Healthcheck { .. } => Ok(()),
     }
 }

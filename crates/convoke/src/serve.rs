@@ -9,12 +9,12 @@ mod servers;
 mod signals;
 mod stop;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use convoke_api::{ApiSettings, ApiState, Lifecycle};
 use convoke_provider::Provider;
 use convoke_sandbox::{Sandbox, SandboxPages, SandboxSettings};
-use convoke_store::{DatabaseUrl, OpenOptions, Retention, Store, StoreError};
+use convoke_store::{DatabaseUrl, OpenOptions, Retention, Store};
 use convoke_worker::{Worker, WorkerSettings};
 use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +29,8 @@ use listen::Listening;
 use servers::Servers;
 use signals::Signals;
 
-/// How long until a database that does not answer is tried again.
-const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+/// How long a database may take to be opened before anybody wonders.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Serves until a signal to stop comes.
 pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(), Failure> {
@@ -39,7 +39,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
         tracing::warn!("{warning}");
     }
     let mut listening = Listening::new(layers, settings);
-    let Some(store) = open(settings, &mut listening, &mut signals).await? else { return Ok(()) };
+    let Some(store) = open(layers, settings, &mut listening, &mut signals).await? else { return Ok(()) };
     let admin = listening.admin()?;
     let public = if role.answers() { Some(listening.public()?) } else { None };
 
@@ -51,7 +51,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     };
     if let Some(public) = &public {
         let is_own = matches!(settings.database.url, DatabaseUrl::Sqlite(_)) && settings.auth.first_token;
-        announcement::announce(&*store, is_own, public.address, &url, settings.server.swagger_ui).await?;
+        announcement::announce(&store, is_own, public.address, &url, settings.server.swagger_ui).await;
     }
 
     let lifecycle = Arc::new(Lifecycle::new());
@@ -85,38 +85,29 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     stop::wait_and_stop(&mut signals, servers, worker, &end_of_work, &lifecycle, settings.server.drain.0).await
 }
 
-/// Opens the database; nothing, if the signal to stop comes first. While one does not answer, the admin listener tells
-/// that the process lives and is not ready.
+/// Opens the database; nothing, if the signal to stop comes first. Should it take long (a server that is about to start, a
+/// schema to be brought up to date), the admin listener tells meanwhile that the process lives and is not ready.
 async fn open(
+    layers: &Layers,
     settings: &Settings,
     listening: &mut Listening<'_>,
     signals: &mut Signals,
 ) -> Result<Option<Arc<dyn Store>>, Failure> {
     let options = OpenOptions { url: settings.database.url.clone(), migrate: settings.database.migrate.0, serve: true };
-    let mut meanwhile = None;
-    loop {
-        let opened = tokio::select! {
-            opened = convoke_store::open(&options, Arc::new(SystemEnvironment)) => opened,
-            () = signals.next() => return Ok(None),
-        };
-        match opened {
-            Ok(store) => {
-                servers::stop_waiting(meanwhile).await;
-                return Ok(Some(store));
-            }
-            Err(StoreError::Unavailable(reason)) => {
-                tracing::warn!(reason, database = %options.url, "the database does not answer; it is tried again");
-                if meanwhile.is_none() {
-                    meanwhile = Some(servers::start_waiting(listening.admin()?)?);
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-        tokio::select! {
-            () = sleep(DATABASE_PAUSE) => {}
-            () = signals.next() => return Ok(None),
-        }
+    let mut opening = pin!(convoke_store::open(&options, Arc::new(SystemEnvironment)));
+    tokio::select! {
+        opened = &mut opening => return opened.map(Some).map_err(|error| Failure::of_database(layers, &error)),
+        () = signals.next() => return Ok(None),
+        () = sleep(SOON) => {}
     }
+    tracing::warn!(database = %options.url, "the database takes its time");
+    let stand_in = servers::start_stand_in(listening.admin()?)?;
+    let opened = tokio::select! {
+        opened = opening => opened.map_err(|error| Failure::of_database(layers, &error))?,
+        () = signals.next() => return Ok(None),
+    };
+    stand_in.handle.stop(true).await;
+    Ok(Some(opened))
 }
 
 fn start_worker(

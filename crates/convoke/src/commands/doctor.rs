@@ -7,12 +7,12 @@ use convoke_store::DoctorReport;
 use crate::{
     commands::{open, print},
     failure::Failure,
-    settings::Settings,
+    settings::{Layers, Settings},
 };
 
 /// Compares what is kept with what the events say, and reports every difference.
-pub async fn examine(settings: &Settings) -> Result<(), Failure> {
-    let report = open(settings, settings.database.migrate.0).await?.examine().await?;
+pub async fn examine(layers: &Layers, settings: &Settings) -> Result<(), Failure> {
+    let report = open(layers, settings, settings.database.migrate.0).await?.examine().await?;
     print(&told(&report))?;
     match report.findings.len() {
         0 => Ok(()),

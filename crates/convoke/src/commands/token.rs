@@ -8,12 +8,12 @@ use crate::{
     commands::{open, print},
     environment::SystemEnvironment,
     failure::Failure,
-    settings::Settings,
+    settings::{Layers, Settings},
 };
 
 /// Does what is asked for with tokens.
-pub async fn token(settings: &Settings, command: TokenCommand) -> Result<(), Failure> {
-    let store = open(settings, settings.database.migrate.0).await?;
+pub async fn token(layers: &Layers, settings: &Settings, command: TokenCommand) -> Result<(), Failure> {
+    let store = open(layers, settings, settings.database.migrate.0).await?;
     match command {
         TokenCommand::Create(arguments) => create(&*store, arguments).await,
         TokenCommand::List => print(&table(&store.list_tokens().await?)),

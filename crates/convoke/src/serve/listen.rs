@@ -6,7 +6,7 @@ use tokio::net::TcpSocket;
 
 use crate::{
     failure::Failure,
-    settings::{Key, Layers, Settings},
+    settings::{Layers, Settings},
 };
 
 /// How many connections may wait to be taken.
@@ -52,7 +52,7 @@ impl<'a> Listening<'a> {
 
     fn bind(&self, key: &str, address: SocketAddr) -> Result<Bound, Failure> {
         bind(address).map_err(|error| {
-            let name = Key::find(key).map_or_else(|| key.to_owned(), |key| self.layers.name_of(key));
+            let name = self.layers.name_of_key(key);
             Failure::new(format!("{name}: {address} can't be listened on: {error}"))
         })
     }

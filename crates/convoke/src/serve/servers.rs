@@ -1,5 +1,5 @@
-//! The HTTP servers: the public one, the one for operators, and the one that stands in for it while the database does
-//! not answer.
+//! The HTTP servers: the public one, the one for operators, and the one that stands in for it while the database
+//! is not open.
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
@@ -92,12 +92,12 @@ fn start_admin(bound: Bound, state: Arc<ApiState>) -> Result<Running, Failure> {
 }
 
 /// Stands in for the admin listener's server while there is no database: the process lives, and is not ready.
-pub fn start_waiting(bound: Bound) -> Result<Running, Failure> {
+pub fn start_stand_in(bound: Bound) -> Result<Running, Failure> {
     let server = HttpServer::new(|| {
         App::new()
             .route("/livez", web::get().to(|| async { HttpResponse::Ok().json(serde_json::json!({"status": "ok"})) }))
             .default_service(web::to(|| async {
-                let told = serde_json::json!({"status": "unavailable", "reason": "the database does not answer"});
+                let told = serde_json::json!({"status": "unavailable", "reason": "the database is not open yet"});
                 HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "1")).json(told)
             }))
     });
@@ -105,13 +105,6 @@ pub fn start_waiting(bound: Bound) -> Result<Running, Failure> {
     let server =
         server.disable_signals().shutdown_timeout(1).workers(1).keep_alive(actix_web::http::KeepAlive::Disabled);
     Ok(Running::start(server.listen(bound.listener).map_err(|error| failed(&error))?.run()))
-}
-
-/// Ends what stood in.
-pub async fn stop_waiting(running: Option<Running>) {
-    if let Some(running) = running {
-        running.handle.stop(true).await;
-    }
 }
 
 fn failed(error: &std::io::Error) -> Failure {

@@ -96,6 +96,12 @@ impl Layers {
         }
     }
 
+    /// The same by its name in the file.
+    #[must_use]
+    pub fn name_of_key(&self, name: &str) -> String {
+        Key::find(name).map_or_else(|| name.to_owned(), |key| self.name_of(key))
+    }
+
     fn merged(&self) -> Result<Config, SettingsError> {
         for name in self.keys_in_file()? {
             if Key::find(&name).is_none() {
@@ -149,7 +155,8 @@ impl Layers {
             None => format!("expected {}", key.takes),
         };
         // Whatever was given, it stays one line.
-        SettingsError(format!("{shown}: {}", problem.escape_debug()).replace("\\'", "'").replace("\\\"", "\""))
+        let problem: String = problem.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        SettingsError(format!("{shown}: {problem}"))
     }
 }
 
