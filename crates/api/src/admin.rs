@@ -2,7 +2,14 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use actix_web::{HttpResponse, get, http::StatusCode, web};
+use actix_web::{
+    HttpRequest, HttpResponse, get,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+    web,
+};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -12,10 +19,13 @@ use crate::{
     state::ApiState,
 };
 
+/// What is on the admin listener.
+pub(crate) const PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 /// How long the database may take to say that it is there.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Mounts `/livez`, `/readyz` and `/metrics`; the application is to be wrapped in [`crate::frame`].
+/// Mounts `/livez`, `/readyz` and `/metrics`; the application is to be wrapped in [`crate::frame()`].
 pub fn configure_admin(state: Arc<ApiState>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config.service(livez).service(readyz).service(metrics).default_service(web::to(fallback));
@@ -42,7 +52,7 @@ async fn readyz(state: web::Data<ApiState>) -> HttpResponse {
     match not_ready(&state).await {
         None => HttpResponse::Ok().json(Health { status: "ok", reason: None }),
         reason => HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
-            .insert_header(("Retry-After", "1"))
+            .insert_header((header::RETRY_AFTER, "1"))
             .json(Health { status: "unavailable", reason }),
     }
 }
@@ -81,6 +91,10 @@ async fn metrics(state: web::Data<ApiState>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
-async fn fallback() -> Result<HttpResponse, Problem> {
+async fn fallback(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    if PATHS.contains(&request.path()) {
+        let problem = Problem::new(ProblemKind::MethodNotAllowed, "This path takes GET, HEAD only.");
+        return Err(problem.with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
+    }
     Err(Problem::new(ProblemKind::NotFound, "There is nothing under this path."))
 }

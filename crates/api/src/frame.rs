@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{
+    admin,
     auth::Caller,
     problem::{PROBLEM_JSON, Problem, ProblemKind},
     problem_page,
@@ -201,14 +202,15 @@ fn asks_for_json(headers: &HeaderMap) -> bool {
 
 /// One line for each request. It names the route, not the path: the path of an invitation is a secret.
 fn log(asked: &Asked, route: Option<&str>, status: StatusCode, caller: Option<&Caller>, started: Instant) {
-    tracing::info!(
-        method = %asked.method,
-        route = route.unwrap_or("-"),
-        status = status.as_u16(),
-        duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        tenant = caller.map(|caller| caller.tenant.as_str()),
-        "answered"
-    );
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (method, status, route) = (&asked.method, status.as_u16(), route.unwrap_or("-"));
+    if admin::PATHS.contains(&route) {
+        // Asked every few seconds, by machines.
+        tracing::debug!(%method, route, status, duration_ms, "answered");
+        return;
+    }
+    let tenant = caller.map(|caller| caller.tenant.as_str());
+    tracing::info!(%method, route, status, duration_ms, tenant, "answered");
 }
 
 /// The name of a request, for answers that hold it in their body.

@@ -1,7 +1,7 @@
 //! The HTTP API: parse, authorise, one store call, answer (`contract.md`).
 //!
 //! Begin with `chats/register.rs`, the longest way through; every other handler is a shorter one of the same kind.
-//! [`frame`] stands around every request, `auth.rs` before everything private, `problem.rs` knows every error.
+//! [`frame()`] stands around every request, `auth.rs` before everything private, `problem.rs` knows every error.
 //!
 //! ```no_run
 //! # use std::sync::Arc;

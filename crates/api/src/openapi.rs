@@ -7,6 +7,7 @@ use utoipa::{
     openapi::{
         Components, ContentBuilder, HeaderBuilder, ObjectBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
         Schema,
+        example::{Example, ExampleBuilder},
         path::Operation,
         schema::{SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -15,7 +16,8 @@ use utoipa::{
 use utoipa_actix_web::AppExt as _;
 
 use crate::{
-    problem::{InputError, PROBLEM_JSON, ProblemBody},
+    chats::list::SortOrder,
+    problem::{InputError, PROBLEM_JSON, ProblemBody, ProblemCode, ProblemKind},
     routes,
 };
 
@@ -36,7 +38,7 @@ use crate::{
         (name = "operations", description = "Work that outlives the request that asked for it."),
         (name = "documentation", description = "What explains the API."),
     ),
-    components(schemas(ProblemBody, InputError)),
+    components(schemas(ProblemBody, ProblemCode, InputError, SortOrder)),
 )]
 struct ApiDoc;
 
@@ -59,16 +61,14 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_default();
     add_security_scheme(components);
     add_shared_components(components);
-    for response in components.responses.values_mut() {
-        add_request_id(response);
-    }
+    components.responses.values_mut().for_each(complete);
     for (path, item) in &mut document.paths.paths {
         let is_private = path.starts_with(crate::frame::PRIVATE);
         for operation in operations(item) {
             if is_private {
                 add_shared_problems(operation);
             }
-            operation.responses.responses.values_mut().for_each(add_request_id);
+            operation.responses.responses.values_mut().for_each(complete);
         }
     }
     forbid_null(&mut document);
@@ -139,11 +139,22 @@ fn add_shared_problems(operation: &mut Operation) {
     }
 }
 
-fn add_request_id(response: &mut RefOr<Response>) {
-    if let RefOr::T(response) = response {
-        let header = RefOr::Ref(Ref::new("#/components/headers/X-Request-Id"));
-        response.headers.insert("X-Request-Id".to_owned(), header);
+/// Gives an answer what every answer has; one that is a problem, an example of each kind that its description names.
+fn complete(response: &mut RefOr<Response>) {
+    let RefOr::T(response) = response else { return };
+    let request_id = RefOr::Ref(Ref::new("#/components/headers/X-Request-Id"));
+    response.headers.insert("X-Request-Id".to_owned(), request_id);
+    if let Some(RefOr::T(content)) = response.content.get_mut(PROBLEM_JSON) {
+        let kinds = response.description.split('`').filter_map(ProblemKind::from_slug);
+        content.examples = kinds.map(|kind| (kind.entry().slug.to_owned(), example(kind).into())).collect();
     }
+}
+
+fn example(kind: ProblemKind) -> Example {
+    let entry = kind.entry();
+    let body = ProblemBody::new(kind, entry.meaning, "/api/v1/private/chats", "1f6c2f0e-7a52-4d0e-9d0b-6e1f5a0c1c1e");
+    let value = serde_json::to_value(body).expect("texts are always written");
+    ExampleBuilder::new().summary(entry.title).value(Some(value)).build()
 }
 
 /// Absent values are left out, never `null` (`contract.md`), so no schema admits it. What derives the schemas sees an

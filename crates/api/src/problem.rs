@@ -14,7 +14,10 @@ use actix_web::{
 use convoke_domain::{Mistake, MistakeCode, OperationErrorCode};
 use convoke_store::StoreError;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
 
 /// The media type of every error.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -350,7 +353,7 @@ pub(crate) struct ProblemBody<'a> {
     #[schema(format = "uri-reference", example = "/api/v1/private/chats/9a983789-1709-4543-aa31-a02867680017")]
     instance: &'a str,
     /// The kind of problem, as a name.
-    #[schema(pattern = "^[a-z-]+$", example = "chat-not-found")]
+    #[schema(value_type = ProblemCode, example = "chat-not-found")]
     code: &'a str,
     /// Whether the same request may succeed later.
     #[schema(example = false)]
@@ -362,6 +365,18 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Option<Vec<InputError>>)]
     errors: &'a [InputError],
+}
+
+/// The kinds of problem, as names.
+pub(crate) struct ProblemCode;
+
+impl ToSchema for ProblemCode {}
+
+impl PartialSchema for ProblemCode {
+    fn schema() -> RefOr<Schema> {
+        let codes = ProblemKind::ALL.iter().map(|kind| kind.entry().slug);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)).into()
+    }
 }
 
 impl<'a> ProblemBody<'a> {

@@ -9,7 +9,7 @@ use crate::{
     auth::authenticate, chats, documentation, fallback::fallback, frame, operations, participants, state::ApiState,
 };
 
-/// Mounts the API; the application is to be wrapped in [`crate::frame`]. The default service is the API's too; what is
+/// Mounts the API; the application is to be wrapped in [`crate::frame()`]. The default service is the API's too; what is
 /// mounted before keeps its paths.
 pub fn configure(state: Arc<ApiState>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {

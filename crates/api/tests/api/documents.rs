@@ -18,6 +18,27 @@ fn no_schema_admits_null() {
 }
 
 #[test]
+fn every_reference_leads_somewhere() {
+    fn references<'a>(value: &'a serde_json::Value, found: &mut Vec<&'a str>) {
+        match value {
+            serde_json::Value::Object(object) => {
+                found.extend(object.get("$ref").and_then(serde_json::Value::as_str));
+                object.values().for_each(|value| references(value, found));
+            }
+            serde_json::Value::Array(array) => array.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let document: serde_json::Value = serde_json::from_str(&convoke_api::openapi_json()).unwrap();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 50);
+    for reference in found {
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+    }
+}
+
+#[test]
 fn every_operation_explains_itself() {
     let document: serde_json::Value = serde_json::from_str(&convoke_api::openapi_json()).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {

@@ -15,6 +15,7 @@ macro_rules! on_both {
 }
 
 mod access;
+mod admin;
 mod chats;
 mod documents;
 mod http;

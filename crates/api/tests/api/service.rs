@@ -21,13 +21,15 @@ pub enum Backend {
 /// A running service. Its worker is the test itself.
 pub struct TestService {
     pub base: String,
+    /// The admin listener.
+    pub admin: String,
     pub store: Arc<dyn Store>,
     pub environment: TestEnvironment,
     pub lifecycle: Arc<Lifecycle>,
     /// A token of the tenant `acme` with every scope.
     pub token: String,
     client: reqwest::Client,
-    server: ServerHandle,
+    servers: [ServerHandle; 2],
     _folder: tempfile::TempDir,
     _database: Option<TestDatabase>,
 }
@@ -52,6 +54,7 @@ impl TestService {
         let store = convoke_store::open(&options, Arc::new(environment.clone())).await.unwrap();
         let lifecycle = Arc::new(Lifecycle::new());
         let state = Arc::new(ApiState::new(store.clone(), Arc::new(environment.clone()), settings, lifecycle.clone()));
+        let of_admin = state.clone();
         let server = HttpServer::new(move || {
             App::new()
                 .wrap(from_fn(convoke_api::frame))
@@ -65,19 +68,28 @@ impl TestService {
         .bind("127.0.0.1:0")
         .unwrap();
         let base = format!("http://{}", server.addrs()[0]);
-        let running = server.run();
-        let handle = running.handle();
+        let admin = HttpServer::new(move || {
+            App::new().wrap(from_fn(convoke_api::frame)).configure(convoke_api::configure_admin(of_admin.clone()))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let admin_base = format!("http://{}", admin.addrs()[0]);
+        let (running, admin) = (server.run(), admin.run());
+        let servers = [running.handle(), admin.handle()];
         tokio::spawn(running);
-        lifecycle.set_listening();
+        tokio::spawn(admin);
         let redirects = reqwest::redirect::Policy::none();
         let mut service = Self {
             base,
+            admin: admin_base,
             store,
             environment,
             lifecycle,
             token: String::new(),
             client: reqwest::Client::builder().redirect(redirects).build().unwrap(),
-            server: handle,
+            servers,
             _folder: folder,
             _database: database,
         };
@@ -106,6 +118,11 @@ impl TestService {
     /// A request with the token of `acme`.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.plain(method, path).bearer_auth(&self.token)
+    }
+
+    /// A question to the admin listener.
+    pub async fn ask_admin(&self, path: &str) -> Answer {
+        Answer::of(self.client.get(format!("{}{path}", self.admin))).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -191,9 +208,8 @@ impl TestService {
 
 impl Drop for TestService {
     fn drop(&mut self) {
-        let stopping = self.server.stop(false);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(stopping);
+        for server in &self.servers {
+            tokio::spawn(server.stop(false));
         }
     }
 }
