@@ -40,11 +40,16 @@ impl TestService {
     }
 
     pub async fn start_with(backend: Backend, settings: ApiSettings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let database = match backend {
             Backend::Sqlite => None,
             Backend::Postgres => Some(create_database(None).await),
         };
+        Self::start_on(database, settings).await
+    }
+
+    /// Starts it on this PostgreSQL database, or else on a SQLite one.
+    pub async fn start_on(database: Option<TestDatabase>, settings: ApiSettings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let url = match &database {
             None => format!("sqlite://{}/convoke.db", folder.path().display()),
             Some(database) => database.url().to_owned(),
