@@ -46,6 +46,9 @@ pub fn chat_event(
     ChatEvent { key: event.key.clone(), source: event.source, at: event.at, recorded_at, kind }
 }
 
+/// The key of the event with which every record begins.
+pub const REGISTERED_KEY: &str = "convoke:registered";
+
 /// The event with which every record begins.
 pub fn registered(chat: &NewChat) -> ChatEvent {
     let kind = ChatEventKind::Registered {
@@ -54,7 +57,7 @@ pub fn registered(chat: &NewChat) -> ChatEvent {
         created_by: chat.created_by.as_ref().map(|text| text.as_str().to_owned()),
         description: chat.description.as_ref().map(|text| text.as_str().to_owned()),
     };
-    own_event("convoke:registered", chat.at, chat.at, kind)
+    own_event(REGISTERED_KEY, chat.at, chat.at, kind)
 }
 
 /// The key of the event of a group that was made.

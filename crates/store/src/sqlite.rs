@@ -12,6 +12,8 @@ mod removal;
 mod sandbox;
 pub(crate) mod schema;
 mod system;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod tokens;
 

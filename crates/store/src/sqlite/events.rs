@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use convoke_domain::{
-    ChatEvent, ChatId, Environment, EventSource, ParticipantId, Record, Service, TenantId, Timestamp,
+    ChatEvent, ChatId, EndReason, Environment, EventSource, ParticipantId, Record, Service, TenantId, Timestamp,
 };
 use convoke_provider::ProviderEvent;
 use diesel::{SqliteConnection, prelude::*};
@@ -132,7 +132,7 @@ fn write_stay(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId
             participations::joined_at.eq(stay.joined_at.as_millis()),
             participations::left_at.eq(stay.left_at.map(Timestamp::as_millis)),
             participations::invited_by.eq(stay.invited_by.map(|id| Id(id.0))),
-            participations::end_reason.eq(stay.end_reason.map(|reason| reason.as_str())),
+            participations::end_reason.eq(stay.end_reason.map(EndReason::as_str)),
             participations::removed_by.eq(stay.removed_by.map(|id| Id(id.0))),
         ))
         .execute(connection)?;

@@ -1,7 +1,8 @@
 //! Operations: claimed under a lease with a fence, and driven by whoever holds it.
 
 use convoke_domain::{
-    ChatId, Environment, Operation, OperationError, OperationId, OperationStatus, OperationType, TenantId, Timestamp,
+    ChatEventKind, ChatId, Environment, Operation, OperationError, OperationId, OperationStatus, OperationType,
+    TenantId, Timestamp,
 };
 use convoke_provider::CreatedGroup;
 use diesel::{SqliteConnection, dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
@@ -10,7 +11,7 @@ use super::{
     events,
     id::Id,
     people,
-    schema::{chats, operations, people as people_table},
+    schema::{chat_events, chats, operations, people as people_table},
 };
 use crate::{Claim, ClaimedOperation, Lease, Outcome, Work, error::Result, intake, rows};
 
@@ -21,6 +22,11 @@ const WAITING: &str = OperationStatus::WaitingForProvider.as_str();
 /// Operations that wait, in the very words of the partial index: SQLite does not use one for values that are bound.
 fn waits() -> SqlLiteral<Bool> {
     sql("state in ('pending', 'waitingForProvider')")
+}
+
+/// Operations that somebody is at, likewise.
+fn runs() -> SqlLiteral<Bool> {
+    sql("state = 'running'")
 }
 
 #[derive(Queryable, Selectable)]
@@ -65,43 +71,43 @@ impl OperationRow {
 /// Claims what is due, an equal share for each tenant that waits, beginning behind the tenant that was served last.
 pub fn claim(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> Result<Vec<ClaimedOperation>> {
     let tenants = due_tenants(connection, claim, after)?;
-    let limit = i64::from(claim.limit);
-    let share = (limit / i64::try_from(tenants.len()).unwrap_or(1).max(1)).max(1);
+    let share = (claim.limit as usize / tenants.len().max(1)).max(1);
     let mut claimed = Vec::new();
     for tenant in tenants {
-        let due: Vec<Id> = operations::table
-            .filter(operations::lane.eq_any(&claim.lanes))
-            .filter(operations::tenant_id.eq(&tenant))
-            .filter(waits())
-            .filter(operations::next_attempt_at.le(claim.now.as_millis()))
-            .order((operations::next_attempt_at, operations::id))
-            .select(operations::id)
-            .limit(share)
-            .load(connection)?;
-        for id in due {
+        for id in due(connection, claim, &tenant, share)? {
             claimed.push(take(connection, claim, &tenant, id)?);
         }
     }
     Ok(claimed)
 }
 
-/// Tenants for which something is due, those behind `after` first; as many as may be served in this claim.
-fn due_tenants(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> Result<Vec<String>> {
-    let due = || {
-        operations::table
-            .filter(operations::lane.eq_any(&claim.lanes))
+/// Up to `limit` operations of a tenant that are due, those that have been for longest first. Lane by lane, so that each
+/// is read off the index.
+fn due(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, limit: usize) -> Result<Vec<Id>> {
+    let mut due: Vec<(i64, Id)> = Vec::new();
+    for lane in &claim.lanes {
+        let of_lane = operations::table
+            .filter(operations::lane.eq(lane))
+            .filter(operations::tenant_id.eq(tenant))
             .filter(waits())
             .filter(operations::next_attempt_at.le(claim.now.as_millis()))
-            .order(operations::tenant_id)
-            .select(operations::tenant_id)
-    };
+            .order((operations::next_attempt_at, operations::id))
+            .select((operations::next_attempt_at, operations::id))
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        due.extend(of_lane.load::<(i64, Id)>(connection)?);
+    }
+    due.sort_unstable();
+    due.dedup();
+    Ok(due.into_iter().take(limit).map(|(_, id)| id).collect())
+}
+
+/// Tenants for which something is due, those behind `after` first; as many as may be served in this claim.
+fn due_tenants(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> Result<Vec<String>> {
     let mut tenants: Vec<String> = Vec::new();
     let mut position = after.to_owned();
     let mut wrapped = false;
-    // From tenant to tenant along the index, without looking at what lies between.
     while tenants.len() < claim.limit as usize {
-        let next: Option<String> = due().filter(operations::tenant_id.gt(&position)).first(connection).optional()?;
-        match next {
+        match next_due_tenant(connection, claim, &position)? {
             Some(tenant) if wrapped && tenant.as_str() > after => break,
             Some(tenant) => {
                 position.clone_from(&tenant);
@@ -115,6 +121,27 @@ fn due_tenants(connection: &mut SqliteConnection, claim: &Claim, after: &str) ->
         }
     }
     Ok(tenants)
+}
+
+/// The first tenant behind this position for which something is due.
+fn next_due_tenant(connection: &mut SqliteConnection, claim: &Claim, position: &str) -> Result<Option<String>> {
+    let mut next: Option<String> = None;
+    for lane in &claim.lanes {
+        let of_lane: Option<String> = operations::table
+            .filter(operations::lane.eq(lane))
+            .filter(operations::tenant_id.gt(position))
+            .filter(waits())
+            .filter(operations::next_attempt_at.le(claim.now.as_millis()))
+            .order(operations::tenant_id)
+            .select(operations::tenant_id)
+            .first(connection)
+            .optional()?;
+        next = match (next, of_lane) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+    Ok(next)
 }
 
 fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) -> Result<ClaimedOperation> {
@@ -137,12 +164,10 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
         ))
         .get_result(connection)?;
     let (kind, chat, person, attempts, fence, progress) = row;
-    let (service, title, description, group): (String, String, Option<String>, Option<String>) = chats::table
-        .find((tenant, chat))
-        .select((chats::service, chats::title, chats::description, chats::provider_chat_id))
-        .first(connection)?;
+    let (service, group): (String, Option<String>) =
+        chats::table.find((tenant, chat)).select((chats::service, chats::provider_chat_id)).first(connection)?;
     let work = match (OperationType::from_name(&kind), person, group) {
-        (Some(OperationType::CreateChat), _, _) => Work::CreateChat { title, description },
+        (Some(OperationType::CreateChat), _, _) => creation(connection, tenant, chat)?,
         (Some(OperationType::RemoveParticipant), Some(person), Some(provider_chat_id)) => {
             let person = people_table::table.find((tenant, person)).select(people_table::external_id);
             Work::RemoveParticipant { provider_chat_id, external_id: person.first(connection)? }
@@ -157,6 +182,16 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
         progress,
         work,
     })
+}
+
+/// What the chat was registered as; its title of today may be another one.
+fn creation(connection: &mut SqliteConnection, tenant: &str, chat: Id) -> Result<Work> {
+    let registration = chat_events::table.find((tenant, chat, intake::REGISTERED_KEY)).select(chat_events::body);
+    let body: String = registration.first(connection)?;
+    match rows::json("event", &body)? {
+        ChatEventKind::Registered { title, description, .. } => Ok(Work::CreateChat { title, description }),
+        _ => Err(rows::inconsistent("registration of chat", &chat.0.to_string())),
+    }
 }
 
 /// The row, for as long as the lease holds.
@@ -285,8 +320,7 @@ fn end(
 }
 
 pub fn sweep(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
-    let expired =
-        operations::table.filter(operations::state.eq(RUNNING)).filter(operations::lease_until.lt(now.as_millis()));
+    let expired = operations::table.filter(runs()).filter(operations::lease_until.lt(now.as_millis()));
     let swept = diesel::update(expired)
         .set((
             operations::state.eq(PENDING),
@@ -300,7 +334,7 @@ pub fn sweep(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
 }
 
 pub fn release(connection: &mut SqliteConnection, owner: &str, now: Timestamp) -> Result<u64> {
-    let owned = operations::table.filter(sql::<Bool>("state = 'running'")).filter(operations::lease_owner.eq(owner));
+    let owned = operations::table.filter(runs()).filter(operations::lease_owner.eq(owner));
     let released = diesel::update(owned)
         .set((
             operations::state.eq(PENDING),

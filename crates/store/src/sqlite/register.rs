@@ -1,6 +1,8 @@
 //! A registration: the chat, its first event and the work that makes its group, in one transaction.
 
-use convoke_domain::{ChatId, ChatStatus, OperationId, OperationStatus, OperationType, TenantId, Timestamp};
+use convoke_domain::{
+    ChatId, ChatStatus, CreatedBy, Description, OperationId, OperationStatus, OperationType, TenantId, Timestamp,
+};
 use diesel::{SqliteConnection, prelude::*};
 
 use super::{
@@ -65,8 +67,8 @@ fn insert(connection: &mut SqliteConnection, tenant: &TenantId, chat: &NewChat, 
             chats::status.eq(record.chat.status.as_str()),
             chats::is_active.eq(record.chat.is_active),
             chats::title.eq(chat.title.as_str()),
-            chats::description.eq(chat.description.as_ref().map(|text| text.as_str())),
-            chats::created_by.eq(chat.created_by.as_ref().map(|text| text.as_str())),
+            chats::description.eq(chat.description.as_ref().map(Description::as_str)),
+            chats::created_by.eq(chat.created_by.as_ref().map(CreatedBy::as_str)),
             (
                 chats::registered_at.eq(at),
                 chats::updated_at.eq(record.chat.updated_at.as_millis()),

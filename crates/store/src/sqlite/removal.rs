@@ -17,10 +17,8 @@ pub fn request(connection: &mut SqliteConnection, tenant: &TenantId, removal: &N
     if let Some(key) = &removal.idempotency
         && let Some(kept) = find_answer(connection, tenant, key)?
     {
-        return Ok(match kept.request_hash == key.request_hash {
-            true => Removal::RepeatedKey(kept.operation_id),
-            false => Removal::KeyReused,
-        });
+        let is_same = kept.request_hash == key.request_hash;
+        return Ok(if is_same { Removal::RepeatedKey(kept.operation_id) } else { Removal::KeyReused });
     }
     let Some(found) = list::find(connection, tenant, removal.chat_id)? else { return Ok(Removal::NoSuchChat) };
     let chat = document::parse(&found.json)?;
@@ -31,27 +29,22 @@ pub fn request(connection: &mut SqliteConnection, tenant: &TenantId, removal: &N
     if owner(connection, tenant, &chat)? == Some(removal.participant_id) {
         return Ok(Removal::IsOwner);
     }
-    let under_way = under_way(connection, tenant, removal)?;
-    let operation = match under_way {
-        Some(operation) => operation,
-        None => {
-            let status = if participant.is_in() { OperationStatus::Pending } else { OperationStatus::Succeeded };
-            insert_operation(
-                connection,
-                tenant,
-                &NewOperation {
-                    id: removal.operation_id,
-                    chat_id: removal.chat_id,
-                    kind: OperationType::RemoveParticipant,
-                    person: Some(Id(removal.participant_id.0)),
-                    lane: chat.service.as_str(),
-                    status,
-                    at: removal.at,
-                },
-            )?;
-            removal.operation_id
-        }
-    };
+    // Whoever is out already needs no removal, even if one is under way.
+    let is_in = participant.is_in();
+    let under_way = if is_in { under_way(connection, tenant, removal)? } else { None };
+    if under_way.is_none() {
+        let operation = NewOperation {
+            id: removal.operation_id,
+            chat_id: removal.chat_id,
+            kind: OperationType::RemoveParticipant,
+            person: Some(Id(removal.participant_id.0)),
+            lane: chat.service.as_str(),
+            status: if is_in { OperationStatus::Pending } else { OperationStatus::Succeeded },
+            at: removal.at,
+        };
+        insert_operation(connection, tenant, &operation)?;
+    }
+    let operation = under_way.unwrap_or(removal.operation_id);
     keep_answer(connection, tenant, removal.idempotency.as_ref(), removal.chat_id, operation, removal.at)?;
     Ok(Removal::Accepted(operation))
 }

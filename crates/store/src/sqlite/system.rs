@@ -166,7 +166,7 @@ impl SystemRepository for SqliteStore {
     }
 
     async fn examine(&self) -> Result<DoctorReport> {
-        self.threads.read(examine::examine).await
+        self.threads.read_at_leisure(examine::examine).await
     }
 
     async fn create_token(&self, token: &NewToken) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -75,11 +75,19 @@ impl Threads {
                 drop(tell.send(result));
             })
         });
-        answered(&self.writer, write, told).await
+        in_time(answered(&self.writer, write, told)).await
     }
 
     /// Runs `question` on one snapshot.
     pub async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        in_time(self.read_at_leisure(question)).await
+    }
+
+    /// The same for a question that may take as long as it needs.
+    pub async fn read_at_leisure<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -89,13 +97,17 @@ impl Threads {
     }
 }
 
+fn unavailable(reason: &str) -> StoreError {
+    StoreError::Unavailable(reason.to_owned())
+}
+
 async fn answered<J, T>(queue: &mpsc::Sender<J>, job: J, told: oneshot::Receiver<Result<T>>) -> Result<T> {
-    let unavailable = |reason: &str| StoreError::Unavailable(reason.to_owned());
-    let result = tokio::time::timeout(DEADLINE, async {
-        queue.send(job).await.map_err(|_| unavailable("the database's thread has ended"))?;
-        told.await.map_err(|_| unavailable("the call was interrupted"))?
-    });
-    result.await.map_err(|_| unavailable("no answer in time"))?
+    queue.send(job).await.map_err(|_| unavailable("the database's thread has ended"))?;
+    told.await.map_err(|_| unavailable("the call was interrupted"))?
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(DEADLINE, answer).await.map_err(|_| unavailable("no answer in time"))?
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
@@ -122,7 +134,7 @@ pub fn connect(path: &Path) -> Result<SqliteConnection> {
 }
 
 /// Opens a connection again after a panic or a transaction that could not be ended, as often as it takes.
-fn reconnect(path: &PathBuf) -> SqliteConnection {
+fn reconnect(path: &Path) -> SqliteConnection {
     loop {
         match connect(path) {
             Ok(connection) => return connection,
@@ -134,7 +146,7 @@ fn reconnect(path: &PathBuf) -> SqliteConnection {
     }
 }
 
-fn write_groups(path: &PathBuf, mut connection: SqliteConnection, mut writes: mpsc::Receiver<Write>) {
+fn write_groups(path: &Path, mut connection: SqliteConnection, mut writes: mpsc::Receiver<Write>) {
     while let Some(first) = writes.blocking_recv() {
         // Answers that are dropped unsent tell their callers that they were interrupted.
         let group = catch_unwind(AssertUnwindSafe(|| {
@@ -160,7 +172,7 @@ fn write_groups(path: &PathBuf, mut connection: SqliteConnection, mut writes: mp
     }
 }
 
-fn answer_reads(path: &PathBuf, mut connection: SqliteConnection, reads: &Mutex<mpsc::Receiver<Read>>) {
+fn answer_reads(path: &Path, mut connection: SqliteConnection, reads: &Mutex<mpsc::Receiver<Read>>) {
     loop {
         let next = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(read) = next else { return };

@@ -1,12 +1,12 @@
 //! Idempotency keys of registrations.
 
-use convoke_domain::ChatStatus;
+use convoke_domain::{ChatQuery, ChatStatus};
 use convoke_store::{AcceptedChat, IdempotencyKey, NewChat, Registration};
 
 use crate::world::{World, at_once, key, tenant};
 
 fn with_key(world: &World, name: &str, request: u8) -> NewChat {
-    NewChat { idempotency: key(name, request), ..world.new_chat("Keyed") }
+    NewChat { idempotency: Some(key(name, request)), ..world.new_chat("Keyed") }
 }
 
 pub async fn a_repeated_key_is_answered_as_before(world: &World) {
@@ -40,8 +40,8 @@ pub async fn a_key_is_one_for_each_route_and_tenant(world: &World) {
     world.register_new(&acme, with_key(world, "k", 1)).await;
     world.register_new(&acme, with_key(world, "K", 2)).await;
     world.register_new(&other, with_key(world, "k", 2)).await;
-    let elsewhere = key("k", 2).map(|key| IdempotencyKey { route: "POST /elsewhere".to_owned(), ..key });
-    world.register_new(&acme, NewChat { idempotency: elsewhere, ..world.new_chat("Keyed") }).await;
+    let elsewhere = IdempotencyKey { route: "POST /elsewhere".to_owned(), ..key("k", 2) };
+    world.register_new(&acme, NewChat { idempotency: Some(elsewhere), ..world.new_chat("Keyed") }).await;
 }
 
 pub async fn a_key_outlives_the_store(world: &mut World) {
@@ -56,7 +56,7 @@ pub async fn a_key_that_came_with_a_repeated_id_is_kept(world: &World) {
     let acme = tenant("acme");
     let chat = NewChat { id_is_clients: true, ..world.new_chat("Mine") };
     let accepted = world.register_new(&acme, chat.clone()).await;
-    let keyed = NewChat { idempotency: key("k", 1), ..chat };
+    let keyed = NewChat { idempotency: Some(key("k", 1)), ..chat };
     let first = world.register(&acme, world.again(&keyed)).await;
     assert_eq!(first, Registration::RepeatedId(accepted.clone()));
     assert_eq!(world.register(&acme, world.again(&keyed)).await, Registration::RepeatedKey(accepted));
@@ -83,7 +83,7 @@ pub async fn of_many_requests_with_one_key_at_once_one_is_new(world: &World) {
     let [Registration::New(accepted)] = new[..] else { panic!("one is new: {registrations:?}") };
     let repeated = registrations.iter().filter(|one| **one == Registration::RepeatedKey(accepted.clone()));
     assert_eq!(repeated.count(), 19);
-    assert_eq!(world.store.list_chats(&acme, &Default::default()).await.unwrap().total, 1);
+    assert_eq!(world.store.list_chats(&acme, &ChatQuery::default()).await.unwrap().total, 1);
 }
 
 pub async fn of_different_requests_with_one_key_at_once_one_is_new(world: &World) {

@@ -6,7 +6,7 @@ use convoke_store::{Migrate, Store, StoreError};
 use convoke_test_support::TestEnvironment;
 use tempfile::TempDir;
 
-use crate::world::{Home, World, at_once, open, tenant};
+use crate::world::{Home, World, at_once, open, serve_next, tenant};
 
 async fn open_at(home: &Home, migrate: Migrate) -> Arc<dyn Store> {
     open(&home.url(), migrate, false, &TestEnvironment::new()).await.expect("a store")
@@ -86,7 +86,7 @@ async fn only_one_process_serves_a_sqlite_database() {
     let command = open(&url, Migrate::Auto, false, &environment).await.expect("commands work beside it");
     command.ready().await.unwrap();
     drop(serving);
-    let next = open(&url, Migrate::Auto, true, &environment).await.expect("the next one serves");
+    let next = serve_next(&url, &environment).await;
     next.ready().await.unwrap();
 }
 

@@ -165,7 +165,7 @@ pub async fn removal_keys_are_kept(world: &World) {
     let chat = world.active_chat(&acme, "Open").await;
     let ana = world.join(&chat, "ana", second(1)).await;
     let with_key = |name: &str, request| NewRemoval {
-        idempotency: key(name, request).map(|key| IdempotencyKey { route: "DELETE".to_owned(), ..key }),
+        idempotency: Some(IdempotencyKey { route: "DELETE".to_owned(), ..key(name, request) }),
         ..world.new_removal(chat.id, ana)
     };
     let first = with_key("k", 1);
@@ -188,7 +188,7 @@ pub async fn of_many_removals_with_one_key_at_once_all_get_one_answer(world: &Wo
     let chat = world.active_chat(&acme, "Open").await;
     let ana = world.join(&chat, "ana", second(1)).await;
     let answers = at_once((0..20).map(|_| {
-        let removal = NewRemoval { idempotency: key("k", 1), ..world.new_removal(chat.id, ana) };
+        let removal = NewRemoval { idempotency: Some(key("k", 1)), ..world.new_removal(chat.id, ana) };
         let (world, acme) = (world.clone(), acme.clone());
         async move { world.remove(&acme, &removal).await }
     }))

@@ -10,7 +10,7 @@ use crate::{
     world::{World, chat_made, group_of, joined, key, left, rejected, second, tenant},
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn retention() -> Retention {
     Retention { operations: DAY, idempotency_keys: 2 * DAY }
@@ -53,7 +53,7 @@ pub async fn operations_are_deleted_once_they_have_been_kept_long_enough(world: 
 
 pub async fn keys_are_deleted_once_they_have_been_kept_long_enough(world: &World) {
     let acme = tenant("acme");
-    let with_key = |name: &str, at| NewChat { at, idempotency: key(name, 1), ..world.new_chat("Keyed") };
+    let with_key = |name: &str, at| NewChat { at, idempotency: Some(key(name, 1)), ..world.new_chat("Keyed") };
     let old = world.register_new(&acme, with_key("old", second(0))).await;
     let young = world.register_new(&acme, with_key("young", second(10))).await;
     let now = just_before(second(0).plus(2 * DAY));
@@ -68,10 +68,10 @@ pub async fn keys_are_deleted_once_they_have_been_kept_long_enough(world: &World
 
 pub async fn a_repeated_id_answers_when_its_operation_is_gone(world: &World) {
     let acme = tenant("acme");
-    let chat = NewChat { id_is_clients: true, idempotency: key("k", 1), ..world.new_chat("Mine") };
+    let chat = NewChat { id_is_clients: true, idempotency: Some(key("k", 1)), ..world.new_chat("Mine") };
     let active = world.activate(&acme, chat.clone()).await;
     let ana = world.join(&active, "ana", second(1)).await;
-    let removal = NewRemoval { idempotency: key("r", 1), ..world.new_removal(active.id, ana) };
+    let removal = NewRemoval { idempotency: Some(key("r", 1)), ..world.new_removal(active.id, ana) };
     world.remove(&acme, &removal).await;
     let claimed = world.claim_only().await;
     assert!(world.finish(&claimed.lease, Outcome::ParticipantRemoved { events: Vec::new() }).await);
@@ -89,7 +89,7 @@ pub async fn a_repeated_id_answers_when_its_operation_is_gone(world: &World) {
 
 pub async fn much_that_has_expired_is_deleted_bit_by_bit(world: &World) {
     let acme = tenant("acme");
-    let new = |number: u32| NewChat { idempotency: key(&number.to_string(), 1), ..world.new_chat("Keyed") };
+    let new = |number: u32| NewChat { idempotency: Some(key(&number.to_string(), 1)), ..world.new_chat("Keyed") };
     crate::world::at_once((0..700).map(|number| {
         let (world, acme, chat) = (world.clone(), acme.clone(), new(number));
         async move { world.register_new(&acme, chat).await }

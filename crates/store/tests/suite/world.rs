@@ -94,6 +94,24 @@ pub async fn open(
     convoke_store::open(&OpenOptions { url, migrate, serve }, Arc::new(environment.clone())).await
 }
 
+/// Opens a store to serve it after another one has ended.
+pub async fn serve_next(url: &str, environment: &TestEnvironment) -> Arc<dyn Store> {
+    soon(async {
+        loop {
+            match open(url, Migrate::Auto, true, environment).await {
+                Ok(store) => return store,
+                // Another test of this process may just be starting a program, which holds every open file, and so the
+                // lock, until it runs.
+                Err(StoreError::Open(reason)) if reason.contains("already serves") => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    })
+    .await
+}
+
 fn hash_of_migrations() -> String {
     let mut files = Vec::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres");
@@ -105,7 +123,8 @@ fn hash_of_migrations() -> String {
     for file in files {
         hash.update(std::fs::read(&file).expect("a migration"));
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let hash: [u8; 32] = hash.finalize().into();
+    format!("{:x}", u64::from_be_bytes(std::array::from_fn(|place| hash[place])))
 }
 
 /// Runs a behaviour in a world of its own; then nothing that is derived may differ from what the events say, and there must
@@ -170,7 +189,7 @@ impl World {
         // The store that is closed is gone before the new one is opened: only one may serve.
         let waiting: Arc<dyn Store> = open(&self.home.url(), Migrate::Off, false, &self.environment).await.unwrap();
         drop(std::mem::replace(&mut self.store, waiting));
-        self.store = open(&self.home.url(), Migrate::Auto, true, &self.environment).await.expect("a store");
+        self.store = serve_next(&self.home.url(), &self.environment).await;
     }
 
     async fn assert_sound(&self) {
@@ -381,8 +400,8 @@ pub fn description(text: &str) -> Option<Description> {
 }
 
 /// A key, with a request that is told from others by a number.
-pub fn key(key: &str, request: u8) -> Option<IdempotencyKey> {
-    Some(IdempotencyKey { key: key.to_owned(), route: "POST /chats".to_owned(), request_hash: [request; 32] })
+pub fn key(key: &str, request: u8) -> IdempotencyKey {
+    IdempotencyKey { key: key.to_owned(), route: "POST /chats".to_owned(), request_hash: [request; 32] }
 }
 
 /// An instant after everything that the clock gives by itself.
@@ -471,7 +490,7 @@ pub async fn at_once<T: Send + 'static>(
 
 /// What is waited for must come; this only keeps a test from waiting for ever.
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), what).await.expect("what is waited for comes")
+    tokio::time::timeout(Duration::from_mins(1), what).await.expect("what is waited for comes")
 }
 
 /// Chance that can be foretold.

@@ -1,0 +1,250 @@
+//! What only SQLite's own side can tell: whether the tables are those that are written down, and whether what is asked often
+//! is read off an index.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use convoke_domain::{
+    ChatFilter, ChatId, ChatQuery, ChatTitle, Environment, OperationId, PageSize, ParticipantId, Service, Sort,
+    TenantId, Timestamp, UserProperties,
+};
+use convoke_provider::{CreatedGroup, ProviderEvent, ProviderEventKind, SeenPerson};
+use convoke_test_support::TestEnvironment;
+use diesel::{
+    QueryableByName, SqliteConnection,
+    connection::{Instrumentation, InstrumentationEvent},
+    prelude::*,
+    sql_types::{Integer, Text},
+};
+use tempfile::TempDir;
+
+use super::{apply_migrations, events, list, operations, register, removal, threads, tokens};
+use crate::{Claim, IdempotencyKey, Lease, NewChat, NewRemoval, Outcome};
+
+/// A migrated database, for as long as the folder is held.
+fn database() -> (TempDir, SqliteConnection) {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("convoke.db");
+    apply_migrations(&path).expect("the schema");
+    (folder, threads::connect(&path).expect("a connection"))
+}
+
+/// A column: its name, its type, whether it may be absent, and its place in the primary key.
+type Column = (String, String, bool, Option<usize>);
+
+#[derive(QueryableByName)]
+struct TableRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct ColumnRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Integer)]
+    not_null: i32,
+    #[diesel(sql_type = Integer)]
+    key_place: i32,
+}
+
+fn tables_of_the_database(connection: &mut SqliteConnection) -> BTreeMap<String, Vec<Column>> {
+    let names = "select name from sqlite_schema where type = 'table' and name not like '\\_\\_diesel%' escape '\\'";
+    let names: Vec<TableRow> = diesel::sql_query(names).load(connection).expect("the tables");
+    let columns_of = "select name, type as kind, \"notnull\" as not_null, pk as key_place from pragma_table_info(?)";
+    let mut tables = BTreeMap::new();
+    for table in names {
+        let columns: Vec<ColumnRow> =
+            diesel::sql_query(columns_of).bind::<Text, _>(&table.name).load(connection).expect("the columns");
+        let column = |row: ColumnRow| {
+            let key_place = usize::try_from(row.key_place).ok().filter(|place| *place > 0);
+            (row.name, row.kind, row.not_null == 0, key_place)
+        };
+        tables.insert(table.name, columns.into_iter().map(column).collect());
+    }
+    tables
+}
+
+/// The tables as `schema.rs` writes them down.
+fn tables_of_the_schema(source: &str) -> BTreeMap<String, Vec<Column>> {
+    let mut tables = BTreeMap::new();
+    for definition in source.split("diesel::table! {").skip(1) {
+        let mut lines = definition.lines().map(str::trim).filter(|line| !line.is_empty());
+        let head = lines.next().expect("the table's name").strip_suffix(" {").expect("the columns follow");
+        let (name, key) = head.split_once(" (").expect("the primary key");
+        let key: Vec<&str> = key.strip_suffix(')').expect("the end of the key").split(", ").collect();
+        let column = |line: &str| {
+            let (name, kind) = line.strip_suffix(',').expect("a column").split_once(" -> ").expect("its type");
+            let inner = kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>'));
+            let kind = match inner.unwrap_or(kind) {
+                "Text" => "TEXT",
+                "Binary" => "BLOB",
+                "BigInt" => "bigint",
+                "Integer" => "INTEGER",
+                "SmallInt" => "smallint",
+                "Bool" => "boolean",
+                other => panic!("{other} is new here: say what SQLite calls it"),
+            };
+            let key_place = key.iter().position(|column| *column == name).map(|place| place + 1);
+            (name.to_owned(), kind.to_ascii_lowercase(), inner.is_some(), key_place)
+        };
+        tables.insert(name.to_owned(), lines.take_while(|line| *line != "}").map(column).collect());
+    }
+    tables
+}
+
+#[test]
+fn the_tables_are_those_that_are_written_down() {
+    let (_folder, mut connection) = database();
+    let mut migrated = tables_of_the_database(&mut connection);
+    for (_, kind, ..) in migrated.values_mut().flatten() {
+        kind.make_ascii_lowercase();
+    }
+    let written = tables_of_the_schema(include_str!("schema.rs"));
+    assert!(written.contains_key("chats") && written.values().all(|columns| columns.len() > 3));
+    assert_eq!(written, migrated);
+}
+
+/// Keeps the text of every statement.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<BTreeSet<String>>>);
+
+impl Instrumentation for Statements {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            let text = query.to_string();
+            let statement = text.split(" -- binds").next().unwrap_or_default().to_owned();
+            self.0.lock().expect("no panic").insert(statement);
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct PlanRow {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+const NOW: Timestamp = TestEnvironment::START;
+
+/// Does everything that a request, a worker or the upkeep does often.
+fn everyday(connection: &mut SqliteConnection) {
+    let environment = TestEnvironment::new();
+    let tenant: TenantId = "acme".parse().unwrap();
+    let key = |key: &str| IdempotencyKey { key: key.to_owned(), route: "route".to_owned(), request_hash: [0; 32] };
+    let chat = NewChat {
+        id: ChatId(environment.new_uuid()),
+        id_is_clients: true,
+        service: Service::Sandbox,
+        title: ChatTitle::new("Everyday", Service::Sandbox).unwrap(),
+        created_by: None,
+        description: None,
+        operation_id: OperationId(environment.new_uuid()),
+        at: NOW,
+        idempotency: Some(key("registration")),
+    };
+    register::register(connection, &tenant, &chat).unwrap();
+    register::register(connection, &tenant, &chat).unwrap();
+    let group = CreatedGroup { provider_chat_id: "group".to_owned(), owner: person("owner"), made_at: NOW };
+    let lease = claim(connection);
+    operations::extend(connection, std::slice::from_ref(&lease), NOW).unwrap();
+    operations::save_progress(connection, &lease, "{}", Some(&group), NOW).unwrap();
+    let made = Outcome::ChatMade { group, invitation: String::new() };
+    operations::finish(connection, &environment, &lease, &made, NOW).unwrap();
+
+    let removed = take_in(connection, &environment, &tenant, chat.id, NOW.plus(Duration::from_secs(1)));
+    let removal = NewRemoval {
+        chat_id: chat.id,
+        participant_id: removed,
+        operation_id: OperationId(environment.new_uuid()),
+        at: NOW,
+        idempotency: Some(key("removal")),
+    };
+    removal::request(connection, &tenant, &removal).unwrap();
+    removal::request(connection, &tenant, &NewRemoval { idempotency: None, ..removal }).unwrap();
+    let lease = claim(connection);
+    let postponed = Outcome::Postponed { until: NOW, counts: true };
+    operations::finish(connection, &environment, &lease, &postponed, NOW).unwrap();
+    operations::sweep(connection, NOW).unwrap();
+
+    list::find(connection, &tenant, chat.id).unwrap();
+    list::find_invitation(connection, &tenant, chat.id).unwrap();
+    operations::find(connection, &tenant, chat.operation_id).unwrap();
+    tokens::find(connection, "prefix").unwrap();
+    for is_active in [None, Some(true)] {
+        for page in ["0", "2000"] {
+            let filter = ChatFilter { is_active, registered_from: Some(NOW), ..ChatFilter::default() };
+            for filter in [ChatFilter { is_active, ..ChatFilter::default() }, filter] {
+                let query = ChatQuery { filter, page: page.parse().unwrap(), ..ChatQuery::default() };
+                list::page(connection, &tenant, &query).unwrap();
+            }
+        }
+        let filter = ChatFilter { is_active, ..ChatFilter::default() };
+        list::walk(connection, &tenant, &filter, None, PageSize::default()).unwrap();
+        let by_title = Sort::new(&["title".parse().unwrap()]).unwrap();
+        list::page(connection, &tenant, &ChatQuery { sort: by_title, ..ChatQuery::default() }).unwrap();
+    }
+}
+
+fn person(name: &str) -> SeenPerson {
+    SeenPerson { external_id: name.to_owned(), properties: UserProperties::default() }
+}
+
+fn claim(connection: &mut SqliteConnection) -> Lease {
+    let claim = Claim {
+        lanes: vec!["sandbox".to_owned(), "telegram".to_owned()],
+        owner: "owner".to_owned(),
+        limit: 5,
+        now: NOW,
+        lease_until: NOW,
+    };
+    operations::claim(connection, &claim, "").unwrap().remove(0).lease
+}
+
+/// Lets somebody join; returns who they are.
+fn take_in(
+    connection: &mut SqliteConnection,
+    environment: &TestEnvironment,
+    tenant: &TenantId,
+    chat: ChatId,
+    at: Timestamp,
+) -> ParticipantId {
+    let event = ProviderEvent {
+        provider_chat_id: "group".to_owned(),
+        key: "joined".to_owned(),
+        source: convoke_domain::EventSource::Log,
+        at,
+        kind: ProviderEventKind::Joined { person: person("ana"), invited_by: None },
+    };
+    events::take_in(connection, environment, Service::Sandbox, "group", &[event], at).unwrap();
+    let found = list::find(connection, tenant, chat).unwrap().unwrap();
+    crate::document::parse(&found.json).unwrap().participants[1].id
+}
+
+#[test]
+fn what_is_asked_often_is_read_off_an_index() {
+    let (_folder, mut connection) = database();
+    let statements = Statements::default();
+    connection.set_instrumentation(statements.clone());
+    everyday(&mut connection);
+    let statements = statements.0.lock().unwrap().clone();
+    assert!(statements.len() > 30, "{statements:#?}");
+    let mut explained = 0;
+    for statement in statements.iter().filter(|statement| !statement.ends_with("SAVEPOINT")) {
+        let plan = diesel::sql_query(format!("explain query plan {statement}")).load::<PlanRow>(&mut connection);
+        for step in plan.unwrap_or_else(|error| panic!("{statement}: {error}")) {
+            let detail = step.detail;
+            // All of a table, or all of a tenant's rows by a key that was made for finding one of them.
+            let walks = detail.starts_with("SCAN ") && !detail.contains("CONSTANT ROW");
+            let walks = walks || detail.contains("_1 (tenant_id=?)") || detail.contains("_1 (tenant_id>?)");
+            assert!(!walks, "{statement}: {detail}");
+            explained += usize::from(detail.starts_with("SEARCH "));
+        }
+    }
+    assert!(explained > 20, "{explained} steps were looked at");
+}
