@@ -123,6 +123,7 @@ impl PostgresStore {
 async fn prepare(connector: &Arc<Connector>, migrate: Migrate, runtime: &Handle) -> Result<()> {
     let end = Instant::now() + START_DEADLINE;
     let mut pause = Duration::from_millis(100);
+    let mut told = String::new();
     loop {
         let (connector, handle) = (connector.clone(), runtime.clone());
         // On the store's runtime, so that the caller's may be of any kind.
@@ -149,7 +150,10 @@ async fn prepare(connector: &Arc<Connector>, migrate: Migrate, runtime: &Handle)
         if Instant::now() + pause > end {
             return Err(StoreError::Unavailable(reason));
         }
-        tracing::warn!(%reason, "PostgreSQL can't be reached yet: trying again");
+        if reason != told {
+            tracing::warn!(%reason, "PostgreSQL can't be reached yet: trying again for half a minute");
+            told = reason;
+        }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(2));
     }

@@ -152,11 +152,12 @@ create table chat_count_deltas (
 
 -- Where the sandbox keeps its groups.
 create table sandbox_groups (
-    code      text   not null primary key collate "C",
-    tenant_id text   not null collate "C",
-    chat_id   uuid   not null,
-    version   bigint not null,
-    state     text   not null
+    code      text    not null primary key collate "C",
+    tenant_id text    not null collate "C",
+    chat_id   uuid    not null,
+    ordinal   integer not null, -- which group of its chat, from 0: there may be several
+    version   bigint  not null,
+    state     text    not null
 );
 
 create index sandbox_groups_by_chat on sandbox_groups (tenant_id, chat_id);

@@ -1,6 +1,7 @@
 //! Opening connections.
 
 use std::{
+    fmt::Display,
     net::IpAddr,
     ops::Deref,
     sync::{
@@ -154,7 +155,7 @@ impl Connector {
         if (!hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len())
             || (ports.len() > 1 && ports.len() != count)
         {
-            return Err(misconfigured("hosts, addresses and ports are not equally many".to_owned()));
+            return Err(misconfigured("hosts, addresses and ports are not equally many"));
         }
         let target = |place: usize| Target {
             host: hosts.get(place).cloned(),
@@ -301,21 +302,19 @@ fn without_hosts(config: &Config, connect_timeout: Duration) -> Config {
     common
 }
 
-fn misconfigured(mistake: String) -> StoreError {
+fn misconfigured(mistake: impl Display) -> StoreError {
     StoreError::Open(format!("the PostgreSQL URL can't be used: {mistake}"))
 }
 
 /// Whether the server, or its certificate, says that it won't have us like this.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
-    match error.code() {
+    if let Some(code) = error.code() {
         // Class 28: who we are. Class 3D: which database.
-        Some(code) => code.code().starts_with("28") || *code == SqlState::UNDEFINED_DATABASE,
-        // The kinds of errors are told apart by their words alone.
-        None => {
-            let told = error.to_string();
-            told.starts_with("invalid configuration") || told.starts_with("error performing TLS handshake")
-        }
+        return code.code().starts_with("28") || *code == SqlState::UNDEFINED_DATABASE;
     }
+    // The other kinds of errors are told apart by their words alone.
+    let told = error.to_string();
+    told.starts_with("invalid configuration") || told.starts_with("error performing TLS handshake")
 }
 
 /// Whether the server might take the same connection with TLS instead of without, or the other way round.

@@ -35,6 +35,16 @@ pub async fn deltas(mut queries: &AsyncPgConnection, tenant: &str) -> Outcome<Ve
     Ok(rows.into_iter().map(delta).collect())
 }
 
+/// How many chats a tenant has.
+pub async fn grand_total(mut queries: &AsyncPgConnection, tenant: &str) -> Outcome<Counts> {
+    const TOTAL: &str = "select coalesce(sum(active), 0)::bigint, coalesce(sum(inactive), 0)::bigint from ( \
+        select active, inactive from chat_counts where tenant_id = $1 and level = 0 and bucket_start = 0 \
+        union all select active, inactive from chat_count_deltas where tenant_id = $1) as counted";
+    let total = Sql::<(BigInt, BigInt)>::new(TOTAL).bind::<Text, _>(tenant);
+    let (active, inactive): (i64, i64) = total.get_result(&mut queries).await?;
+    Ok(Counts { active, inactive })
+}
+
 /// The kept spans of a level that begin within these bounds, both inclusive.
 pub async fn kept(
     mut queries: &AsyncPgConnection,

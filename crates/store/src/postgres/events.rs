@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use convoke_domain::{
-    ChatEvent, ChatId, ChatStatus, Environment, EventSource, ParticipantId, Record, Service, TenantId, Timestamp,
+    ChatEvent, ChatId, ChatStatus, EndReason, Environment, EventSource, ParticipantId, Record, Service, TenantId,
+    Timestamp,
 };
 use convoke_provider::{ProviderEvent, SeenPerson};
 use diesel::{
@@ -330,7 +331,7 @@ async fn write_stays(mut queries: &AsyncPgConnection, tenant: &TenantId, chat: C
         .bind::<Array<BigInt>, _>(column(stays, |stay| stay.joined_at.as_millis()))
         .bind::<Array<Nullable<BigInt>>, _>(column(stays, |stay| stay.left_at.map(Timestamp::as_millis)))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(stays, |stay| stay.invited_by.map(|id| id.0)))
-        .bind::<Array<Nullable<Text>>, _>(column(stays, |stay| stay.end_reason.map(|reason| reason.as_str())))
+        .bind::<Array<Nullable<Text>>, _>(column(stays, |stay| stay.end_reason.map(EndReason::as_str)))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(stays, |stay| stay.removed_by.map(|id| id.0)))
         .execute(&mut queries)
         .await?;

@@ -34,7 +34,7 @@ pub fn is_near(query: &ChatQuery) -> Option<Direction> {
     query.sort.by_registration().filter(|_| is_plain && query.offset() <= PLAIN_OFFSET)
 }
 
-/// A page near the beginning and the total, in one statement, and so from one snapshot.
+/// A page near the beginning and the total, in one statement and so from one snapshot.
 pub async fn near_page(
     mut queries: &AsyncPgConnection,
     tenant: &TenantId,
@@ -66,36 +66,51 @@ pub async fn near_page(
 }
 
 /// Any page and the total, within a transaction that sees one snapshot.
-pub async fn any_page(mut queries: &AsyncPgConnection, tenant: &TenantId, query: &ChatQuery) -> Outcome<ChatPage> {
-    if query.sort.by_registration().is_some()
-        && let Some(plan) = PagePlan::new(query, counts::deltas(queries, tenant.as_str()).await?)
-    {
-        let place = find_page(queries, tenant, &query.filter, plan).await?;
-        if place.from > place.to {
-            return Ok(ChatPage { documents: Vec::new(), total: place.total });
-        }
-        let within = ChatFilter {
-            registered_from: Some(Timestamp::from_millis(place.from)),
-            registered_to: Some(Timestamp::from_millis(place.to)),
-            ..query.filter.clone()
-        };
-        let documents = sorted(queries, tenant, &within, &query.sort, place.skip, query.size).await?;
-        return Ok(ChatPage { documents, total: place.total });
+pub async fn any_page(queries: &AsyncPgConnection, tenant: &TenantId, query: &ChatQuery) -> Outcome<ChatPage> {
+    let filter = &query.filter;
+    if query.sort.by_registration().is_none() || !filter.ids.is_empty() {
+        let total = total(queries, tenant, filter).await?;
+        let documents = sorted(queries, tenant, filter, &query.sort, query.offset(), query.size).await?;
+        return Ok(ChatPage { documents, total });
     }
-    let mut count = Sql::<BigInt>::new("select count(*) from chats where ");
-    let tenant_id = count.argument::<Text, _>(tenant.as_str());
-    push_conditions(&mut count, tenant_id, &query.filter);
-    let total: i64 = count.get_result(&mut queries).await?;
-    let documents = sorted(queries, tenant, &query.filter, &query.sort, query.offset(), query.size).await?;
-    Ok(ChatPage { documents, total: u64::try_from(total).unwrap_or(0) })
+    let place = find_page(queries, tenant, query).await?;
+    if place.from > place.to {
+        return Ok(ChatPage { documents: Vec::new(), total: place.total });
+    }
+    let within = ChatFilter {
+        registered_from: Some(Timestamp::from_millis(place.from)),
+        registered_to: Some(Timestamp::from_millis(place.to)),
+        ..filter.clone()
+    };
+    let documents = sorted(queries, tenant, &within, &query.sort, place.skip, query.size).await?;
+    Ok(ChatPage { documents, total: place.total })
 }
 
-async fn find_page(
-    mut queries: &AsyncPgConnection,
-    tenant: &TenantId,
-    filter: &ChatFilter,
-    mut plan: PagePlan,
-) -> Outcome<PagePlace> {
+/// How many chats match, whatever their order.
+async fn total(queries: &AsyncPgConnection, tenant: &TenantId, filter: &ChatFilter) -> Outcome<u64> {
+    if !filter.ids.is_empty() {
+        return Ok(u64::try_from(count(queries, tenant, filter).await?).unwrap_or(0));
+    }
+    if filter.registered_from.is_none() && filter.registered_to.is_none() {
+        let total = counts::grand_total(queries, tenant.as_str()).await?.matching(filter.is_active);
+        return Ok(u64::try_from(total).unwrap_or(0));
+    }
+    let by_registration = ChatQuery { filter: filter.clone(), ..ChatQuery::default() };
+    Ok(find_page(queries, tenant, &by_registration).await?.total)
+}
+
+async fn count(mut queries: &AsyncPgConnection, tenant: &TenantId, filter: &ChatFilter) -> Outcome<i64> {
+    let mut count = Sql::<BigInt>::new("select count(*) from chats where ");
+    let tenant_id = count.argument::<Text, _>(tenant.as_str());
+    push_conditions(&mut count, tenant_id, filter);
+    Ok(count.get_result(&mut queries).await?)
+}
+
+/// Where a page in the order of registration is.
+async fn find_page(queries: &AsyncPgConnection, tenant: &TenantId, query: &ChatQuery) -> Outcome<PagePlace> {
+    let deltas = counts::deltas(queries, tenant.as_str()).await?;
+    let no_plan = || StoreError::Inconsistent("spans were asked for another order".to_owned());
+    let mut plan = PagePlan::new(query, deltas).ok_or_else(no_plan)?;
     loop {
         match plan.step() {
             Step::Spans { level, from, to } => {
@@ -105,12 +120,9 @@ async fn find_page(
                 let edge = ChatFilter {
                     registered_from: Some(Timestamp::from_millis(from)),
                     registered_to: Some(Timestamp::from_millis(to)),
-                    ..filter.clone()
+                    ..query.filter.clone()
                 };
-                let mut count = Sql::<BigInt>::new("select count(*) from chats where ");
-                let tenant_id = count.argument::<Text, _>(tenant.as_str());
-                push_conditions(&mut count, tenant_id, &edge);
-                plan.counted(count.get_result(&mut queries).await?);
+                plan.counted(count(queries, tenant, &edge).await?);
             }
             Step::Done(place) => return Ok(place),
         }
@@ -132,7 +144,7 @@ async fn sorted(
     push_order(&mut keys, sort.keys());
     push_range(&mut keys, skip, size.get());
     // There are more orders than statements should be kept for.
-    if sort.keys().len() > 2 {
+    if sort.by_registration().is_none() || !filter.ids.is_empty() {
         keys.unprepared();
     }
     let keys: Vec<Uuid> = keys.load(&mut queries).await?;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use convoke_domain::{
-    ChatId, Environment, OperationError, OperationId, OperationStatus, OperationType, TenantId, Timestamp,
+    ChatEventKind, ChatId, Environment, OperationError, OperationId, OperationStatus, OperationType, TenantId,
+    Timestamp,
 };
 use convoke_provider::CreatedGroup;
 use diesel::{
@@ -19,6 +20,9 @@ use crate::{Claim, ClaimedOperation, Lease, Outcome, Work, error::Result, intake
 /// What waits for a worker; the same words as in the index `operations_due`.
 const DUE: &str = "state in ('pending', 'waitingForProvider') and next_attempt_at <= $2";
 
+/// A tenant for whom something is due, and in which lane.
+type Queue = (String, String);
+
 /// Claims what is due, an equal share for each tenant that waits, beginning behind the tenant that was served last.
 /// Each statement is its own transaction: what is claimed is leased.
 pub async fn claim(queries: &AsyncPgConnection, claim: &Claim, after: &str) -> Done<Vec<ClaimedOperation>> {
@@ -29,22 +33,22 @@ pub async fn claim(queries: &AsyncPgConnection, claim: &Claim, after: &str) -> D
         if left == 0 {
             return Ok(claimed);
         }
-        let tenants = due_tenants(queries, claim, &after, left).await?;
-        let Some(last) = tenants.last() else { return Ok(claimed) };
-        let share = (left / u32::try_from(tenants.len()).unwrap_or(1)).max(1);
-        let taken = take(queries, claim, &tenants, share).await?;
+        let queues = due_queues(queries, claim, &after, left).await?;
+        let Some((last, _)) = queues.last().cloned() else { return Ok(claimed) };
+        let share = (left / u32::try_from(queues.len()).unwrap_or(1)).max(1);
+        let taken = take(queries, claim, queues, share).await?;
         // Others took it, or there is no more.
         if taken.is_empty() {
             return Ok(claimed);
         }
-        after.clone_from(last);
+        after = last;
         claimed.extend(taken);
     }
 }
 
-/// Tenants for which something is due, those behind `after` first; up to `limit`.
-async fn due_tenants(mut queries: &AsyncPgConnection, claim: &Claim, after: &str, limit: u32) -> Done<Vec<String>> {
-    let mut found: BTreeSet<String> = BTreeSet::new();
+/// Up to `limit` tenants for whom something is due, those behind `after` first.
+async fn due_queues(mut queries: &AsyncPgConnection, claim: &Claim, after: &str, limit: u32) -> Done<Vec<Queue>> {
+    let mut found: BTreeSet<Queue> = BTreeSet::new();
     for lane in &claim.lanes {
         for from in [after, ""] {
             // From tenant to tenant along the index, without looking at what lies between.
@@ -67,62 +71,67 @@ async fn due_tenants(mut queries: &AsyncPgConnection, claim: &Claim, after: &str
                 .load(&mut queries)
                 .await?;
             let is_enough = tenants.len() >= limit as usize;
-            found.extend(tenants);
+            found.extend(tenants.into_iter().map(|tenant| (tenant, lane.clone())));
             if is_enough || from.is_empty() {
                 break;
             }
         }
     }
-    let (before, behind): (Vec<String>, Vec<String>) = found.into_iter().partition(|tenant| tenant.as_str() <= after);
+    let (before, behind): (Vec<Queue>, Vec<Queue>) =
+        found.into_iter().partition(|(tenant, _)| tenant.as_str() <= after);
     Ok(behind.into_iter().chain(before).take(limit as usize).collect())
 }
 
-/// Leases up to `share` operations of each of these tenants.
+/// Leases up to `share` operations of each of these queues.
 async fn take(
     mut queries: &AsyncPgConnection,
     claim: &Claim,
-    tenants: &[String],
+    queues: Vec<Queue>,
     share: u32,
 ) -> Done<Vec<ClaimedOperation>> {
     type Row = (
         (String, Uuid, i64, Uuid, String, i32, Option<String>),
-        (String, String, Option<String>, Option<String>, Option<String>),
+        (String, Option<String>, Option<String>, Option<String>),
     );
     type Types = (
         (Text, SqlUuid, BigInt, SqlUuid, Text, Integer, Nullable<Text>),
-        (Text, Text, Nullable<Text>, Nullable<Text>, Nullable<Text>),
+        (Text, Nullable<Text>, Nullable<Text>, Nullable<Text>),
     );
     let text = format!(
         "with due as materialized ( \
-            select chosen.tenant_id, chosen.id from unnest($1) as tenant (id) cross join lateral ( \
+            select chosen.tenant_id, chosen.id from unnest($1, $3) as queue (tenant_id, lane) cross join lateral ( \
                 select operations.tenant_id, operations.id from operations \
-                where lane = any($3) and tenant_id = tenant.id and {DUE} \
-                order by next_attempt_at, id limit $4 for update skip locked) as chosen), \
+                where operations.lane = queue.lane and operations.tenant_id = queue.tenant_id and {DUE} \
+                order by operations.next_attempt_at limit $4 for update skip locked) as chosen), \
         taken as ( \
             update operations set state = $5, attempts = attempts + 1, fence = fence + 1, lease_owner = $6, \
                 lease_until = $7, updated_at = $2 \
             from due where operations.tenant_id = due.tenant_id and operations.id = due.id returning operations.*) \
         select taken.tenant_id, taken.id, taken.fence, taken.chat_id, taken.kind, taken.attempts, taken.progress, \
-            chats.service, chats.title, chats.description, chats.provider_chat_id, people.external_id \
+            chats.service, registration.body, chats.provider_chat_id, people.external_id \
         from taken join chats on chats.tenant_id = taken.tenant_id and chats.id = taken.chat_id \
+        left join chat_events as registration on registration.tenant_id = taken.tenant_id \
+            and registration.chat_id = taken.chat_id and registration.key = $8 \
         left join people on people.tenant_id = taken.tenant_id and people.id = taken.person_id"
     );
+    let (tenants, lanes): (Vec<String>, Vec<String>) = queues.into_iter().unzip();
     let rows: Vec<Row> = Sql::<Types>::new(&text)
         .bind::<Array<Text>, _>(tenants)
         .bind::<BigInt, _>(claim.now.as_millis())
-        .bind::<Array<Text>, _>(claim.lanes.as_slice())
+        .bind::<Array<Text>, _>(lanes)
         .bind::<BigInt, _>(i64::from(share))
         .bind::<Text, _>(OperationStatus::Running.as_str())
         .bind::<Text, _>(claim.owner.as_str())
         .bind::<BigInt, _>(claim.lease_until.as_millis())
+        .bind::<Text, _>(intake::REGISTERED_KEY)
         .load(&mut queries)
         .await?;
     let claimed = |(operation, chat): Row| {
         let (tenant, id, fence, chat_id, kind, attempts, progress) = operation;
-        let (service, title, description, group, person) = chat;
-        let work = match (OperationType::from_name(&kind), group, person) {
-            (Some(OperationType::CreateChat), ..) => Work::CreateChat { title, description },
-            (Some(OperationType::RemoveParticipant), Some(provider_chat_id), Some(external_id)) => {
+        let (service, registration, group, person) = chat;
+        let work = match (OperationType::from_name(&kind), registration, group, person) {
+            (Some(OperationType::CreateChat), Some(registration), ..) => creation(&registration)?,
+            (Some(OperationType::RemoveParticipant), _, Some(provider_chat_id), Some(external_id)) => {
                 Work::RemoveParticipant { provider_chat_id, external_id }
             }
             _ => return Err(rows::inconsistent("operation", &id.to_string())),
@@ -137,6 +146,14 @@ async fn take(
         })
     };
     Ok(rows.into_iter().map(claimed).collect::<Result<_>>()?)
+}
+
+/// What the chat was registered as; its title of today may be another one.
+fn creation(registration: &str) -> Result<Work> {
+    match rows::json("event", registration)? {
+        ChatEventKind::Registered { title, description, .. } => Ok(Work::CreateChat { title, description }),
+        _ => Err(rows::inconsistent("registration", registration)),
+    }
 }
 
 pub async fn extend(mut queries: &AsyncPgConnection, leases: &[Lease], until: Timestamp) -> Done<Vec<OperationId>> {

@@ -200,7 +200,7 @@ impl Pool {
     where
         F: Future<Output = Outcome<T>>,
     {
-        self.begin_and_work("begin", deadline, work).await
+        self.begin_and_work("begin isolation level read committed", deadline, work).await
     }
 
     /// Reads in a transaction that sees one state of the database throughout. `deadline` is for the reading; the server

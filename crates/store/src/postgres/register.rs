@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use convoke_domain::{ChatId, ChatStatus, Environment, OperationId, OperationStatus, OperationType, TenantId};
+use convoke_domain::{
+    ChatId, ChatStatus, CreatedBy, Description, Environment, OperationId, OperationStatus, OperationType, TenantId,
+};
 use diesel::{
     prelude::*,
     sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Uuid as SqlUuid},
@@ -276,8 +278,11 @@ async fn write_one(queries: &AsyncPgConnection, row: &NewRow) -> Outcome<Registr
         return Ok(Registration::New(row.accepted()));
     }
     let (known, operation, status) = registered(queries, &row.tenant, row.chat.id).await?;
-    if known != row.hash {
+    if known != row.hash && row.chat.id_is_clients {
         return Ok(Registration::IdTaken);
+    }
+    if known != row.hash {
+        return Err(rows::inconsistent("chance gave an id twice", &row.chat.id.to_string()).into());
     }
     let accepted = AcceptedChat { chat_id: row.chat.id, operation_id: operation, status };
     if !row.chat.id_is_clients {
@@ -358,8 +363,8 @@ async fn insert(mut queries: &AsyncPgConnection, rows: &[&NewRow], conflict: Con
         .bind::<Array<Text>, _>(column(rows, |row| row.status.as_str()))
         .bind::<Array<diesel::sql_types::Bool>, _>(column(rows, |row| row.is_active))
         .bind::<Array<Text>, _>(column(rows, |row| row.chat.title.as_str()))
-        .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.chat.description.as_ref().map(|text| text.as_str())))
-        .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.chat.created_by.as_ref().map(|text| text.as_str())))
+        .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.chat.description.as_ref().map(Description::as_str)))
+        .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.chat.created_by.as_ref().map(CreatedBy::as_str)))
         .bind::<Array<BigInt>, _>(column(rows, |row| row.chat.at.as_millis()))
         .bind::<Array<BigInt>, _>(column(rows, |row| row.updated_at))
         .bind::<Array<BigInt>, _>(column(rows, |row| row.last_event_at))

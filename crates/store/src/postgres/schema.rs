@@ -132,6 +132,7 @@ diesel::table! {
         code -> Text,
         tenant_id -> Text,
         chat_id -> Uuid,
+        ordinal -> Integer,
         version -> BigInt,
         state -> Text,
     }

@@ -176,13 +176,14 @@ fn decoded(value: &str) -> Result<String, String> {
 
 /// An error with everything that led to it.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    // What a server says begins with how bad it is: that it is the server's is clear then.
+    let mut text = Some(error.to_string()).filter(|text| text != "db error").unwrap_or_default();
     let mut cause = error.source();
     while let Some(error) = cause {
         let told = error.to_string();
         // Some errors tell their cause themselves.
         if !text.contains(&told) {
-            text = format!("{text}: {told}");
+            text = if text.is_empty() { told } else { format!("{text}: {told}") };
         }
         cause = error.source();
     }

@@ -54,9 +54,9 @@ impl SystemRepository for PostgresStore {
         let saved = self.pool.transaction(REQUEST_DEADLINE, |work| async move {
             let is_saved = operations::save_progress(&work, lease, progress, group, at).await?;
             if is_saved {
-                work.commit().await?
+                work.commit().await?;
             } else {
-                work.roll_back().await?
+                work.roll_back().await?;
             }
             Ok(is_saved)
         });
@@ -68,9 +68,9 @@ impl SystemRepository for PostgresStore {
         let finished = self.pool.transaction(UPKEEP_DEADLINE, |work| async move {
             let chat = operations::finish(&work, environment, lease, outcome, at).await?;
             if chat.is_some() {
-                work.commit().await?
+                work.commit().await?;
             } else {
-                work.roll_back().await?
+                work.roll_back().await?;
             }
             Ok(chat)
         });
@@ -177,7 +177,7 @@ impl PostgresStore {
             if let Some(chat) = events::lock(&work, tenant, chat).await? {
                 events::take_in(&work, environment, chat, events, recorded_at).await?;
             }
-            Ok(work.commit().await?)
+            work.commit().await
         });
         taken_in.await
     }

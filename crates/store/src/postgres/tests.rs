@@ -12,7 +12,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use super::*;
 use crate::{Claim, Outcome as End, SystemRepository, counts::SPLIT_ABOVE};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 async fn open(url: &str, environment: &TestEnvironment, migrate: Migrate) -> Result<PostgresStore> {
     PostgresStore::open(&SecretString::from(url), migrate, Arc::new(environment.clone())).await

@@ -11,7 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{events, failure::Outcome, schema::chats, sql::Sql};
-use crate::{DOCUMENT_VERSION, Retention, document, error::StoreError};
+use crate::{DOCUMENT_VERSION, Retention, document};
 
 /// How many rows are deleted at once.
 const DELETE_BATCH: i64 = 10_000;
@@ -59,7 +59,7 @@ pub async fn rewrite_outdated(mut queries: &AsyncPgConnection) -> Outcome<u64> {
     }
     for (tenant, chats) in by_tenant {
         for (id, events) in events::of_chats(queries, &tenant, &chats).await? {
-            let record = document::record(ChatId(id), &events).map_err(StoreError::from)?;
+            let record = document::record(ChatId(id), &events)?;
             documents.push(document::render(&record.chat)?);
             tenants.push(tenant.clone());
             ids.push(id);
