@@ -76,6 +76,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// Its name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+
     /// Whether the process answers requests.
     pub const fn answers(self) -> bool {
         matches!(self, Self::All | Self::Api)

@@ -81,7 +81,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
 
     let end_of_work = CancellationToken::new();
     let worker = role.works().then(|| start_worker(store, sandbox, settings, &end_of_work));
-    tracing::info!(role = ?role, database = %settings.database.url, "started");
+    tracing::info!(role = role.as_str(), version = env!("CARGO_PKG_VERSION"), database = %settings.database.url, "started");
     stop::wait_and_stop(&mut signals, servers, worker, &end_of_work, &lifecycle, settings.server.drain.0).await
 }
 

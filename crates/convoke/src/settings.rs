@@ -11,7 +11,7 @@ use convoke_sandbox::Fault;
 use convoke_store::DatabaseUrl;
 use serde::Deserialize;
 
-pub use keys::{KEYS, Key};
+pub use keys::KEYS;
 pub use layers::{Layers, SettingsError, Source};
 pub use value::{Duration, Filter, IdempotencyRetention, LogFormat, Migrate, PublicUrl};
 

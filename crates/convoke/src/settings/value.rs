@@ -1,5 +1,5 @@
 //! The forms that values have. Each is read from text, the same in file, environment and flags; when a text won't do, it
-//! says why. What would do is told by the setting itself ([`super::Key::takes`]).
+//! says why. What would do is told by the setting itself (`takes` in [`super::KEYS`]).
 
 use std::{fmt::Display, str::FromStr};
 
