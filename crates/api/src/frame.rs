@@ -50,6 +50,8 @@ pub async fn frame(
     let state = ApiState::of(request.request()).clone();
     let asked = Asked::of(&request, &state);
     prepare(&mut request, &state);
+    // For what is mounted beside the API and knows nothing of it: there, too, a request has one name only.
+    request.headers_mut().insert(X_REQUEST_ID, asked.request_id.header_value());
     request.extensions_mut().insert(asked.request_id.clone());
 
     let span = tracing::info_span!("request", request_id = asked.request_id.as_str());

@@ -74,17 +74,17 @@ catalogue! {
     Unauthorized: "unauthorized", 401, "No valid token", false,
         "The request carries no token, or one that is unknown, has ended or was revoked.",
         "Send a valid token: `Authorization: Bearer <token>`. Whoever runs the service makes one with `convoke token create`.";
-    Forbidden: "forbidden", 403, "Missing scope", false,
-        "The token is valid, but does not have the scope that this operation needs.",
-        "Use a token with the scope that is named in the answer, or ask whoever runs the service for one.";
-    NotFound: "not-found", 404, "No such path", false,
+    Forbidden: "forbidden", 403, "Forbidden", false,
+        "The token is valid, but does not have the scope that this operation needs. On a page of the sandbox: the form was sent from another site.",
+        "Use a token with the scope that is named in the answer, or ask whoever runs the service for one. Send a form from the chat's own page.";
+    NotFound: "not-found", 404, "Not found", false,
         "There is nothing under this path.",
         "Compare the path with the API's description, `/openapi.json`. Paths have no slash at the end.";
     ChatNotFound: "chat-not-found", 404, "No such chat", false,
         "There is no chat of this id, or it is not yours to see.",
         "Check the id, and that the token is one of the tenant that registered the chat.";
     ParticipantNotFound: "participant-not-found", 404, "No such participant", false,
-        "Nobody of this id has ever been in this chat. While a chat is being made, nobody is in it.",
+        "Nobody of this id has ever been in this chat; on a page of the sandbox, nobody of this id is in it now. While a chat is being made, nobody is in it.",
         "Read the chat's detail and take the id from its `participants`.";
     OperationNotFound: "operation-not-found", 404, "No such operation", false,
         "There is no operation of this id, or it is not yours to see. Operations are deleted some time after their end, by default after 90 days.",
@@ -102,7 +102,7 @@ catalogue! {
         "Another registration was accepted under this id before.",
         "Register with a new random UUID, or leave `id` out and the service makes one. To repeat a registration, send exactly what was sent then.";
     ParticipantIsOwner: "participant-is-owner", 409, "Participant owns the chat", false,
-        "The participant is the account that made the group. It keeps the group going and can't be removed.",
+        "The participant is the account that made the group. It keeps the group going: it can't leave or be removed.",
         "Leave this participant in the chat.";
     ProviderNotConfigured: "provider-not-configured", 409, "Messenger not configured", false,
         "The service that is named is known, but this installation is not set up for it.",
@@ -120,8 +120,8 @@ catalogue! {
         "The body of the request is larger than 64 KiB.",
         "Send a smaller one.";
     UnsupportedMediaType: "unsupported-media-type", 415, "Unsupported media type", false,
-        "The body of the request is not said to be JSON.",
-        "Send JSON, with the header `Content-Type: application/json`.";
+        "The body of the request is not said to be JSON; on a page of the sandbox, not a form.",
+        "Send JSON, with the header `Content-Type: application/json`; to a page of the sandbox, a URL-encoded form.";
     IdempotencyKeyReused: "idempotency-key-reused", 422, "Idempotency key reused", false,
         "Another request was made under this idempotency key before.",
         "Use a new key for every new request. To repeat a request, send exactly what was sent under its key.";

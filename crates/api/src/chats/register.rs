@@ -168,21 +168,17 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
 
     let sent_service = object.text("service", &mut mistakes);
     let named_service = sent_service.and_then(|name| mistakes.at_pointer("/service", name.parse::<Service>()));
-    if let Some(service) = named_service.filter(|service| !state.settings.configured_services.contains(service))
-        && outside_is_right
-    {
+    let service_is_wrong = named_service.is_none() && object.has("service");
+    // If the service is a mistake itself, the others are held to the limits that every service has.
+    let fallback = if service_is_wrong { Service::Sandbox } else { state.settings.default_service };
+    let service = named_service.unwrap_or(fallback);
+    if outside_is_right && !service_is_wrong && !state.settings.configured_services.contains(&service) {
         let detail = format!("This installation is not set up for '{service}'.");
         return Err(Problem::new(ProblemKind::ProviderNotConfigured, detail));
     }
-    // If the service is a mistake itself, the others are held to the limits that every service has.
-    let limits_of = match (named_service, object.has("service")) {
-        (Some(service), _) => service,
-        (None, true) => Service::Sandbox,
-        (None, false) => state.settings.default_service,
-    };
 
     let title = match object.text("title", &mut mistakes) {
-        Some(sent) => mistakes.at_pointer("/title", ChatTitle::new(&sent, limits_of)),
+        Some(sent) => mistakes.at_pointer("/title", ChatTitle::new(&sent, service)),
         None if object.has("title") => None,
         None => mistakes.at_pointer("/title", Err(body::missing())),
     };
@@ -191,7 +187,7 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
         sent_created_by.and_then(|sent| mistakes.at_pointer("/createdBy", CreatedBy::new(&sent))).flatten();
     let sent_description = object.text("description", &mut mistakes);
     let description = sent_description
-        .and_then(|sent| mistakes.at_pointer("/description", Description::new(&sent, limits_of)))
+        .and_then(|sent| mistakes.at_pointer("/description", Description::new(&sent, service)))
         .flatten();
     let sent_id = object.text("id", &mut mistakes);
     let id = sent_id.and_then(|sent| mistakes.at_pointer("/id", ChatId::chosen_by_client(&sent)));
@@ -200,11 +196,11 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
 
     let created_by = created_by.or_else(|| CreatedBy::new(&caller.subject).ok().flatten());
     let idempotency =
-        idempotency::kept(key, "POST /api/v1/private/chats", &(&title, &created_by, &description, limits_of, id));
+        idempotency::kept(key, "POST /api/v1/private/chats", &(&title, &created_by, &description, service, id));
     Ok(NewChat {
         id: id.unwrap_or_else(|| ChatId(state.environment.new_uuid())),
         id_is_clients: id.is_some(),
-        service: limits_of,
+        service: service,
         title,
         created_by,
         description,
