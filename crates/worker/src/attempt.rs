@@ -11,7 +11,7 @@ use tracing::Instrument;
 use crate::{Inner, backoff, create_chat};
 
 /// How long an operation waits for an account that can be used.
-const NO_ACCOUNT: Duration = Duration::from_secs(60);
+const NO_ACCOUNT: Duration = Duration::from_mins(1);
 
 /// Why an attempt ended without an outcome of its own.
 #[derive(Debug, thiserror::Error)]

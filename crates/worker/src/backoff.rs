@@ -5,7 +5,7 @@ use std::time::Duration;
 use convoke_domain::Environment;
 
 const FIRST: Duration = Duration::from_millis(200);
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// The wait after attempt number `attempt` (from 1): between half of it and the whole of what doubling gives.
 pub fn wait_after(attempt: u32, environment: &dyn Environment) -> Duration {

@@ -14,7 +14,7 @@ const ROLL_UP: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_millis(100);
 
 /// How often is looked for what has expired.
-const CLEAN_UP: Duration = Duration::from_secs(60);
+const CLEAN_UP: Duration = Duration::from_mins(1);
 
 /// Extends the leases of what is under way, and ends the work on what was lost.
 pub async fn heartbeats(inner: Arc<Inner>, stop: CancellationToken) {

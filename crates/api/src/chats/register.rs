@@ -200,7 +200,7 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
     Ok(NewChat {
         id: id.unwrap_or_else(|| ChatId(state.environment.new_uuid())),
         id_is_clients: id.is_some(),
-        service: service,
+        service,
         title,
         created_by,
         description,

@@ -15,12 +15,12 @@ fn sandbox(world: &World, faults: &[Fault]) -> Arc<Sandbox> {
 
 async fn a_provider_that_takes_no_calls_is_called_again_then(backend: Backend) {
     let world = World::new(backend).await;
-    let worker = world.run(sandbox(&world, &[Fault::RetryAfter(Duration::from_secs(3_600))]));
+    let worker = world.run(sandbox(&world, &[Fault::RetryAfter(Duration::from_hours(1))]));
     let (chat, operation) = world.register("Later").await;
     let waiting = world.until(operation, |status| status == OperationStatus::WaitingForProvider).await;
     assert_eq!(waiting.attempts, 0, "what the provider puts off is no attempt");
     let wait = waiting.next_attempt_at.unwrap().since(waiting.updated_at);
-    assert_eq!(wait, Duration::from_secs(3_600));
+    assert_eq!(wait, Duration::from_hours(1));
     assert_eq!(world.chat(chat).await.status, ChatStatus::Provisioning);
     world.environment.advance(Duration::from_secs(3_601));
     assert_eq!(world.ended(operation).await.status, OperationStatus::Succeeded);
@@ -78,7 +78,7 @@ async fn a_removal_that_is_refused_leaves_the_chat_as_it_is(backend: Backend) {
 
 async fn a_worker_that_stops_gives_its_leases_back(backend: Backend) {
     let world = World::new(backend).await;
-    let slow = SandboxSettings { delay: Duration::from_secs(600), ..SandboxSettings::default() };
+    let slow = SandboxSettings { delay: Duration::from_mins(10), ..SandboxSettings::default() };
     let worker = world.run(Arc::new(Sandbox::new(world.store.clone(), world.environment(), slow)));
     let (chat, operation) = world.register("Handed over").await;
     world.until(operation, |status| status == OperationStatus::Running).await;
