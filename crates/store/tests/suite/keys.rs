@@ -1,6 +1,8 @@
 //! Idempotency keys of registrations.
 
-use convoke_domain::{ChatQuery, ChatStatus};
+use std::collections::{HashMap, HashSet};
+
+use convoke_domain::{ChatId, ChatQuery, ChatStatus};
 use convoke_store::{AcceptedChat, IdempotencyKey, NewChat, Registration};
 
 use crate::world::{World, at_once, key, tenant};
@@ -74,8 +76,9 @@ pub async fn a_key_whose_request_was_refused_is_free(world: &World) {
 
 pub async fn of_many_requests_with_one_key_at_once_one_is_new(world: &World) {
     let acme = tenant("acme");
-    let registrations = at_once((0..20).map(|_| {
-        let (world, acme, chat) = (world.clone(), acme.clone(), with_key(world, "k", 1));
+    let worlds = world.twice().await;
+    let registrations = at_once((0..20).map(|number| {
+        let (world, acme, chat) = (worlds[number % 2].clone(), acme.clone(), with_key(world, "k", 1));
         async move { world.register(&acme, chat).await }
     }))
     .await;
@@ -88,11 +91,44 @@ pub async fn of_many_requests_with_one_key_at_once_one_is_new(world: &World) {
 
 pub async fn of_different_requests_with_one_key_at_once_one_is_new(world: &World) {
     let acme = tenant("acme");
+    let worlds = world.twice().await;
     let registrations = at_once((0..20).map(|request| {
-        let (world, acme, chat) = (world.clone(), acme.clone(), with_key(world, "k", request));
+        let (world, acme) = (worlds[usize::from(request % 2)].clone(), acme.clone());
+        let chat = with_key(&world, "k", request);
         async move { world.register(&acme, chat).await }
     }))
     .await;
     assert_eq!(registrations.iter().filter(|one| matches!(one, Registration::New(_))).count(), 1);
     assert_eq!(registrations.iter().filter(|one| **one == Registration::KeyReused).count(), 19);
+}
+
+pub async fn keys_that_are_taken_at_once_in_any_order_are_one_chat_each(world: &World) {
+    const KEYS: usize = 150;
+    let acme = tenant("acme");
+    let worlds = world.twice().await;
+    // One store gets them upwards, the other downwards.
+    let registrations = at_once((0..2 * KEYS).map(|number| {
+        let (upwards, place) = (number % 2 == 0, number / 2);
+        let name = if upwards { place } else { KEYS - 1 - place }.to_string();
+        let (world, acme) = (worlds[number % 2].clone(), acme.clone());
+        let chat = with_key(&world, &name, 1);
+        async move { (name, world.register(&acme, chat).await) }
+    }))
+    .await;
+    let mut accepted: HashMap<String, (usize, HashSet<ChatId>)> = HashMap::new();
+    for (name, registration) in registrations {
+        let (new, chats) = accepted.entry(name).or_default();
+        match registration {
+            Registration::New(chat) => {
+                *new += 1;
+                chats.insert(chat.chat_id);
+            }
+            Registration::RepeatedKey(chat) => drop(chats.insert(chat.chat_id)),
+            other => panic!("new or repeated, not {other:?}"),
+        }
+    }
+    assert_eq!(accepted.len(), KEYS);
+    for (name, (new, chats)) in accepted {
+        assert_eq!((new, chats.len()), (1, 1), "{name}");
+    }
 }

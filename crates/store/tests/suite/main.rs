@@ -63,6 +63,7 @@ behaviours! {
         a_key_whose_request_was_refused_is_free,
         of_many_requests_with_one_key_at_once_one_is_new,
         of_different_requests_with_one_key_at_once_one_is_new,
+        keys_that_are_taken_at_once_in_any_order_are_one_chat_each,
     }
     lists {
         an_empty_tenant_has_an_empty_list,

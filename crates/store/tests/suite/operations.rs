@@ -114,8 +114,9 @@ pub async fn claims_at_once_share_nothing(world: &World) {
     for number in 0..60 {
         work_due(world, &tenant(["a", "b", "c"][number % 3]), second(0)).await;
     }
-    let claimed = at_once((0..8).map(|_| {
-        let world = world.clone();
+    let worlds = world.twice().await;
+    let claimed = at_once((0..8).map(|number| {
+        let world = worlds[number % 2].clone();
         async move {
             let mut mine = Vec::new();
             loop {

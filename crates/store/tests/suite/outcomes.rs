@@ -106,6 +106,7 @@ pub async fn a_removal_that_is_given_up_leaves_the_chat_as_it_is(world: &World) 
     let operation = world.operation(&acme, removal.operation_id).await;
     assert_eq!((operation.status, operation.error), (OperationStatus::Failed, Some(rejected())));
     assert_eq!(world.document(&acme, chat.id).await, document);
+    assert_eq!(world.number("select count(*) as number from chat_events").await, 3, "nothing happened in the chat");
 }
 
 pub async fn a_confirmed_removal_ends_the_stay(world: &World) {

@@ -126,8 +126,9 @@ pub async fn removals_at_once_agree_on_one_operation(world: &World) {
     let acme = tenant("acme");
     let chat = world.active_chat(&acme, "Open").await;
     let ana = world.join(&chat, "ana", second(1)).await;
-    let mut answers = at_once((0..20).map(|_| {
-        let (world, acme, removal) = (world.clone(), acme.clone(), world.new_removal(chat.id, ana));
+    let worlds = world.twice().await;
+    let mut answers = at_once((0..20).map(|number| {
+        let (world, acme, removal) = (worlds[number % 2].clone(), acme.clone(), world.new_removal(chat.id, ana));
         async move { world.remove(&acme, &removal).await }
     }))
     .await;
@@ -187,9 +188,10 @@ pub async fn of_many_removals_with_one_key_at_once_all_get_one_answer(world: &Wo
     let acme = tenant("acme");
     let chat = world.active_chat(&acme, "Open").await;
     let ana = world.join(&chat, "ana", second(1)).await;
-    let answers = at_once((0..20).map(|_| {
+    let worlds = world.twice().await;
+    let answers = at_once((0..20).map(|number| {
         let removal = NewRemoval { idempotency: Some(key("k", 1)), ..world.new_removal(chat.id, ana) };
-        let (world, acme) = (world.clone(), acme.clone());
+        let (world, acme) = (worlds[number % 2].clone(), acme.clone());
         async move { world.remove(&acme, &removal).await }
     }))
     .await;

@@ -192,6 +192,14 @@ impl World {
         self.store = serve_next(&self.home.url(), &self.environment).await;
     }
 
+    /// This world twice, the second time through another store on the same database, as another process has one.
+    pub async fn twice(&self) -> [Self; 2] {
+        let mut beside = self.clone();
+        let environment = TestEnvironment::seeded(1);
+        beside.store = open(&self.home.url(), Migrate::Off, false, &environment).await.expect("a store");
+        [self.clone(), beside]
+    }
+
     async fn assert_sound(&self) {
         let report = self.store.examine().await.expect("a report");
         assert_eq!(report.findings, [], "what is derived is what the events say");
