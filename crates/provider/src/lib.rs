@@ -26,7 +26,7 @@ pub trait Provider: Send + Sync + Debug {
     /// How long after a call whose outcome is unknown its group may still turn up: before that, no second one is made.
     fn settle_time(&self) -> Duration;
 
-    /// Makes the group. Called again, it makes another one: an unknown outcome is reconciled by [`Self::find_created`].
+    /// Makes the group. Called again, it may make another one: an unknown outcome is reconciled by [`Self::find_created`].
     ///
     /// # Errors
     /// See [`ProviderError`].

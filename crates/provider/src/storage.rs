@@ -12,13 +12,13 @@ pub struct StorageError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// sandbox's own affair: a text, replaced as a whole under a version.
 #[async_trait]
 pub trait SandboxStorage: Send + Sync {
-    /// Keeps a new group, at version 0.
+    /// Keeps a new group, at version 0. A chat has one at most: a second one is an error.
     async fn insert_group(&self, group: NewSandboxGroup) -> Result<(), StorageError>;
 
     /// The group of this code.
     async fn find_group(&self, code: &str) -> Result<Option<SandboxGroup>, StorageError>;
 
-    /// The first group that was made for this chat.
+    /// The group that was made for this chat.
     async fn find_group_of(&self, tenant: &TenantId, chat: ChatId) -> Result<Option<SandboxGroup>, StorageError>;
 
     /// Replaces the group's state and keeps what happened, together; nothing, and `false`, if it is not at `version`

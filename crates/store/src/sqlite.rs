@@ -69,6 +69,14 @@ impl SqliteStore {
             Ok::<_, StoreError>((threads::Threads::start(&path)?, serving))
         });
         let (threads, serving) = opened.await.map_err(|error| StoreError::Open(error.to_string()))??;
+        if serving.is_some() {
+            // Only one process serves this database: whoever held leases is gone. Without a schema there are none.
+            let now = environment.now();
+            match threads.write(move |connection| operations::release(connection, None, now)).await {
+                Ok(released) => tracing::debug!(released, "leases of a process that is gone were given back"),
+                Err(error) => tracing::debug!(%error, "no leases could be given back"),
+            }
+        }
         Ok(Self { threads, changes: Changes::default(), environment, last_served: Mutex::default(), _serving: serving })
     }
 }

@@ -150,17 +150,15 @@ create table chat_count_deltas (
     primary key (tenant_id, id)
 );
 
--- Where the sandbox keeps its groups.
+-- Where the sandbox keeps its groups; a chat has one at most, whoever was frozen while making it.
 create table sandbox_groups (
-    code      text    not null primary key collate "C",
-    tenant_id text    not null collate "C",
-    chat_id   uuid    not null,
-    ordinal   integer not null, -- which group of its chat, from 0: there may be several
-    version   bigint  not null,
-    state     text    not null
+    code      text   not null primary key collate "C",
+    tenant_id text   not null collate "C",
+    chat_id   uuid   not null,
+    version   bigint not null,
+    state     text   not null,
+    unique (tenant_id, chat_id)
 );
-
-create index sandbox_groups_by_chat on sandbox_groups (tenant_id, chat_id);
 
 -- What happened in them and is not in chat_events yet.
 create table sandbox_events (

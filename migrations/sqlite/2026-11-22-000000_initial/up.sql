@@ -140,16 +140,15 @@ create table chat_counts (
     primary key (tenant_id, level, bucket_start)
 );
 
--- Where the sandbox keeps its groups.
+-- Where the sandbox keeps its groups; a chat has one at most, whoever was frozen while making it.
 create table sandbox_groups (
     code      text   not null primary key,
     tenant_id text   not null,
     chat_id   blob   not null,
     version   bigint not null,
-    state     text   not null
+    state     text   not null,
+    unique (tenant_id, chat_id)
 );
-
-create index sandbox_groups_by_chat on sandbox_groups (tenant_id, chat_id);
 
 -- What happened in them and is not in chat_events yet.
 create table sandbox_events (

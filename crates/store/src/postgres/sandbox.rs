@@ -58,8 +58,8 @@ macro_rules! groups {
 }
 
 async fn insert(mut queries: &AsyncPgConnection, group: &NewSandboxGroup) -> Outcome<()> {
-    const INSERT: &str = "insert into sandbox_groups (code, tenant_id, chat_id, ordinal, version, state) \
-        values ($1, $2, $3, (select count(*) from sandbox_groups where tenant_id = $2 and chat_id = $3), 0, $4)";
+    const INSERT: &str = "insert into sandbox_groups (code, tenant_id, chat_id, version, state) \
+        values ($1, $2, $3, 0, $4)";
     Sql::<()>::new(INSERT)
         .bind::<Text, _>(group.code.as_str())
         .bind::<Text, _>(group.tenant.as_str())
@@ -137,8 +137,7 @@ impl SandboxStorage for PostgresStore {
         let found = self.reads.read(|shared| async move {
             let found = groups!()
                 .filter(sandbox_groups::tenant_id.eq(tenant.as_str()))
-                .filter(sandbox_groups::chat_id.eq(chat.0))
-                .order((sandbox_groups::ordinal, sandbox_groups::code));
+                .filter(sandbox_groups::chat_id.eq(chat.0));
             let row: Option<GroupRow> = found.first(&mut shared.queries()).await.optional()?;
             Ok(row.map(group).transpose()?)
         });

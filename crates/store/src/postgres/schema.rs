@@ -132,7 +132,6 @@ diesel::table! {
         code -> Text,
         tenant_id -> Text,
         chat_id -> Uuid,
-        ordinal -> Integer,
         version -> BigInt,
         state -> Text,
     }

@@ -5,7 +5,13 @@ use convoke_domain::{
     TenantId, Timestamp,
 };
 use convoke_provider::CreatedGroup;
-use diesel::{SqliteConnection, dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
+use diesel::{
+    SqliteConnection,
+    dsl::sql,
+    expression::SqlLiteral,
+    prelude::*,
+    sql_types::{Bool, Nullable},
+};
 
 use super::{
     events,
@@ -333,13 +339,16 @@ pub fn sweep(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
     Ok(swept as u64)
 }
 
-pub fn release(connection: &mut SqliteConnection, owner: &str, now: Timestamp) -> Result<u64> {
-    let owned = operations::table.filter(runs()).filter(operations::lease_owner.eq(owner));
+/// Gives back the leases of this owner, or all there are.
+pub fn release(connection: &mut SqliteConnection, owner: Option<&str>, now: Timestamp) -> Result<u64> {
+    let everybodys = owner.is_none().into_sql::<Nullable<Bool>>();
+    let owned = operations::table.filter(runs()).filter(operations::lease_owner.eq(owner).or(everybodys));
     let released = diesel::update(owned)
         .set((
             operations::state.eq(PENDING),
             operations::next_attempt_at.eq(now.as_millis()),
-            operations::attempts.eq(operations::attempts - 1),
+            // A process that came to its end in the middle of an attempt has made it.
+            operations::attempts.eq(operations::attempts - i32::from(owner.is_some())),
             operations::lease_owner.eq(None::<String>),
             operations::lease_until.eq(None::<i64>),
             operations::updated_at.eq(now.as_millis()),

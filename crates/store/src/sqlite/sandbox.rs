@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use convoke_domain::{ChatId, ParticipantId, Service, TenantId};
 use convoke_provider::{NewSandboxGroup, SandboxGroup, SandboxStorage, StorageError};
-use diesel::{SqliteConnection, dsl::sql, prelude::*, sql_types::BigInt};
+use diesel::{SqliteConnection, prelude::*};
 
 use super::{
     SqliteStore,
@@ -90,8 +90,6 @@ impl SandboxStorage for SqliteStore {
             let row: Option<GroupRow> = groups!()
                 .filter(sandbox_groups::tenant_id.eq(tenant.as_str()))
                 .filter(sandbox_groups::chat_id.eq(Id(chat.0)))
-                // Rows are numbered in the order of their insertion, and never deleted.
-                .order(sql::<BigInt>("sandbox_groups.rowid"))
                 .first(connection)
                 .optional()?;
             row.map(group).transpose()

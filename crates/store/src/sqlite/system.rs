@@ -90,7 +90,7 @@ impl SystemRepository for SqliteStore {
 
     async fn release_leases(&self, owner: &str, now: Timestamp) -> Result<u64> {
         let owner = owner.to_owned();
-        self.threads.write(move |connection| operations::release(connection, &owner, now)).await
+        self.threads.write(move |connection| operations::release(connection, Some(&owner), now)).await
     }
 
     async fn record_events(&self, service: Service, events: &[ProviderEvent], recorded_at: Timestamp) -> Result<()> {

@@ -177,7 +177,7 @@ behaviours! {
     }
     sandbox {
         a_group_is_kept_and_found,
-        the_first_group_of_a_chat_is_found,
+        a_chat_has_one_group_at_most,
         a_group_shows_where_its_chat_stands,
         of_many_saves_of_one_version_one_wins,
         events_are_told_in_order_until_they_are_deleted,

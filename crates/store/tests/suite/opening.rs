@@ -6,7 +6,7 @@ use convoke_store::{Migrate, Store, StoreError};
 use convoke_test_support::TestEnvironment;
 use tempfile::TempDir;
 
-use crate::world::{Home, World, at_once, open, serve_next, tenant};
+use crate::world::{Database, Home, World, at_once, check, open, serve_next, tenant};
 
 async fn open_at(home: &Home, migrate: Migrate) -> Arc<dyn Store> {
     open(&home.url(), migrate, false, &TestEnvironment::new()).await.expect("a store")
@@ -109,4 +109,18 @@ async fn a_path_that_can_not_be_a_sqlite_database_is_refused_by_name() {
         let reason = refusal(open(&url, Migrate::Auto, false, &environment).await);
         assert!(reason.contains(culprit) && !reason.contains('\n'), "{reason}");
     }
+}
+
+// A database that several processes may serve has leases that end by their time alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_gone_holds_no_leases_of_a_sqlite_database() {
+    check(Database::Sqlite, async |world: &mut World| {
+        let accepted = world.register_new(&tenant("acme"), world.new_chat("Taken over")).await;
+        let lost = world.claim_only().await;
+        world.reopen().await;
+        let next = world.claim_only().await;
+        assert_eq!(next.lease.operation_id, accepted.operation_id);
+        assert_eq!((next.lease.fence, next.attempts), (lost.lease.fence + 1, 2), "the attempt was made");
+    })
+    .await;
 }
