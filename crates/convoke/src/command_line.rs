@@ -133,6 +133,16 @@ pub struct NewTokenArguments {
 pub enum ConfigCommand {
     /// Says whether they are fine, or what is wrong
     Check,
+    /// Shows every setting, its value and where that comes from; no passwords
+    Print {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the reference of all settings, as Markdown: docs/configuration.md
+    Reference,
+    /// Prints a file with every setting at its default: convoke.example.toml
+    Example,
 }
 
 impl CommandLine {

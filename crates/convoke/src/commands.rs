@@ -18,7 +18,7 @@ use crate::{
     settings::{Layers, Settings},
 };
 
-pub use config::check_config;
+pub use config::{check_config, print_config};
 pub use doctor::examine;
 pub use health::check_health;
 pub use token::token;

@@ -29,9 +29,12 @@ fn main() -> ExitCode {
 fn run(command_line: CommandLine) -> Result<(), Failure> {
     let role = command_line.role()?;
     let command = command_line.command.unwrap_or_default();
-    // The document is the same whatever is configured.
-    if matches!(command, Command::Openapi) {
-        return commands::print(&convoke_api::openapi_json());
+    // What is the same whatever is configured.
+    match command {
+        Command::Openapi => return commands::print(&convoke_api::openapi_json()),
+        Command::Config(ConfigCommand::Reference) => return commands::print(&settings::reference()),
+        Command::Config(ConfigCommand::Example) => return commands::print(&settings::example()),
+        _ => {}
     }
     let layers = Layers::read(command_line.config.as_deref(), std::env::vars_os(), &command_line.set)?;
     let settings = layers.settings()?;
@@ -41,6 +44,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
             in_runtime(serve::serve(&layers, &settings, role))
         }
         Command::Config(ConfigCommand::Check) => commands::check_config(&layers, &settings),
+        Command::Config(ConfigCommand::Print { json }) => commands::print_config(&layers, &settings, json),
         Command::Healthcheck { live } => commands::check_health(&settings, live),
         other => {
             logging::start_quietly(&settings.log);

@@ -2,6 +2,7 @@
 
 mod keys;
 mod layers;
+mod reference;
 mod value;
 
 use std::{net::SocketAddr, num::NonZeroU16};
@@ -11,8 +12,9 @@ use convoke_sandbox::Fault;
 use convoke_store::DatabaseUrl;
 use serde::Deserialize;
 
-pub use keys::KEYS;
+pub use keys::{KEYS, Key};
 pub use layers::{Layers, SettingsError, Source};
+pub use reference::{example, reference};
 pub use value::{Duration, Filter, IdempotencyRetention, LogFormat, Migrate, PublicUrl};
 
 /// Every setting. Its defaults are in [`KEYS`].
@@ -144,6 +146,12 @@ impl Settings {
     pub fn sandbox_is_on(&self) -> bool {
         let spoken_of = self.sandbox.delay.is_some() || self.sandbox.faults.is_some();
         self.sandbox.enabled.unwrap_or(self.providers.default == Service::Sandbox || spoken_of)
+    }
+
+    /// How the service is reached from outside, where it listens as it is told to.
+    #[must_use]
+    pub fn public_url(&self) -> PublicUrl {
+        self.server.public_url.clone().unwrap_or_else(|| PublicUrl::of(self.server.bind))
     }
 
     /// The messengers that chats can be made on.

@@ -21,7 +21,7 @@ mod register;
 mod removal;
 mod sandbox;
 pub(crate) mod schema;
-mod settings;
+pub(crate) mod settings;
 mod sql;
 mod system;
 mod tls;

@@ -27,6 +27,7 @@ impl FromStr for DatabaseUrl {
             };
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            check_postgres(text)?;
             return Ok(Self::Postgres(SecretString::from(text)));
         }
         Err(match text.split_once(':') {
@@ -38,6 +39,21 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+/// What can be seen to be wrong without connecting. What is said about it never holds a password.
+fn check_postgres(url: &str) -> Result<(), String> {
+    let (before, after) = after_scheme(url).split_once('@').unwrap_or(("", after_scheme(url)));
+    let hosts = after.split(['/', '?']).next().unwrap_or_default();
+    // As in libpq. Read otherwise, a part of the password would be taken, and shown, as the name of a host.
+    if before.contains('/') || hosts.contains('@') {
+        return Err("an @ or / in a user's name or a password is written %40 or %2F".to_owned());
+    }
+    url.parse::<crate::postgres::settings::Settings>().map(|_| ())
+}
+
+fn after_scheme(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest)
+}
+
 impl fmt::Display for DatabaseUrl {
     /// The URL without anything secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,10 +61,10 @@ impl fmt::Display for DatabaseUrl {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Self::Postgres(url) => {
                 let url = url.expose_secret();
-                let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
-                let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+                let rest = after_scheme(url);
+                let place = rest.split_once('@').map_or(rest, |(_, place)| place);
                 // Parameters may hold a password too.
-                write!(f, "{scheme}://{}", place.split('?').next().unwrap_or(place))
+                write!(f, "postgres://{}", place.split('?').next().unwrap_or(place))
             }
         }
     }
@@ -84,8 +100,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_postgres_url_is_seen_without_connecting() {
+        for (wrong, named) in [
+            ("postgres://u:secret@h/d?sslmode=foo", "sslmode"),
+            ("postgres://u:secret@h/d?sslmode=verify-full&sslrootcert=%2", "hexadecimal"),
+            ("postgres://u:secret@h/d?pool=5", "pool"),
+            ("postgres://u:secret@/d", "host"),
+            ("postgres://h/d?password=se@cret", "%40"),
+            ("postgres://u:se@cret@h/d", "%40"),
+            ("postgres://u:se/cret@h/d", "%2F"),
+            ("postgres://u:s@h?secret@db/d", "no value"),
+        ] {
+            let mistake = wrong.parse::<DatabaseUrl>().unwrap_err();
+            assert!(mistake.contains(named) && !mistake.contains("cret"), "{wrong}: {mistake}");
+        }
+        for right in
+            ["postgres://h/d", "postgresql://u:s%40t@h1,h2:5433/d?sslmode=require", "postgres:///d?host=%2Frun"]
+        {
+            assert!(right.parse::<DatabaseUrl>().is_ok(), "{right}");
+        }
+    }
+
+    #[test]
     fn what_is_shown_holds_no_password() {
-        let url: DatabaseUrl = "postgres://u:se@cret@db1,db2:5433/convoke?password=hidden".parse().unwrap();
+        let url: DatabaseUrl = "postgresql://u:se%40cret@db1,db2:5433/convoke?password=hid@den".parse().unwrap();
         assert_eq!(url.to_string(), "postgres://db1,db2:5433/convoke");
         let url: DatabaseUrl = "sqlite://convoke-data/convoke.db".parse().unwrap();
         assert_eq!(url.to_string(), "sqlite://convoke-data/convoke.db");

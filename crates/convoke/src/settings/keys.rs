@@ -7,6 +7,8 @@ pub struct Key {
     pub name: &'static str,
     /// Its value if nothing is said; if there is none, `what` says what happens then.
     pub default: Option<&'static str>,
+    /// A value as it is written in the file: the default, if there is one.
+    pub example: &'static str,
     /// What it takes.
     pub takes: &'static str,
     /// What it does.
@@ -36,65 +38,82 @@ const SWITCH: &str = "true or false";
 const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
 const DURATION: &str = "a duration, such as 0s, 1m 30s or 90d";
 
-const fn key(name: &'static str, default: Option<&'static str>, takes: &'static str, what: &'static str) -> Key {
-    Key { name, default, takes, what, secret: false }
+const fn key(name: &'static str, default: &'static str, takes: &'static str, what: &'static str) -> Key {
+    Key { name, default: Some(default), example: default, takes, what, secret: false }
 }
+
+/// A setting without a default.
+const fn unset(name: &'static str, example: &'static str, takes: &'static str, what: &'static str) -> Key {
+    Key { name, default: None, example, takes, what, secret: false }
+}
+
+/// What the sections are about, in the order in which the settings come.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("server", "the public listener"),
+    ("admin", "the listener for operators"),
+    ("database", "where everything is kept"),
+    ("providers", "which messengers there are"),
+    ("sandbox", "the messenger that lives in the service"),
+    ("auth", "who may come in"),
+    ("retention", "what is kept for how long"),
+    ("log", "what is told to operators"),
+];
 
 /// Every setting there is.
 pub const KEYS: &[Key] = &[
-    key("server.bind", Some("127.0.0.1:8080"), ADDRESS, "where the API listens"),
-    key(
+    key("server.bind", "127.0.0.1:8080", ADDRESS, "where the API listens"),
+    unset(
         "server.public_url",
-        None,
+        "https://chats.example.org",
         "an http or https URL, such as https://chats.example.org",
         "how the API is reached from outside; invitation pages of the sandbox begin with it. Without it: `http://` and \
          where the API listens, `localhost` for an unspecified address",
     ),
-    key("server.drain", Some("0s"), DURATION, "how long requests are still accepted after SIGTERM"),
-    key("server.swagger_ui", Some("true"), SWITCH, "whether Swagger UI is there"),
-    key("server.workers", None, "a number from 1", "how many threads answer requests. Without it: one for each core"),
-    key("admin.bind", Some("127.0.0.1:8081"), ADDRESS, "where `/livez`, `/readyz` and `/metrics` are"),
+    key("server.drain", "0s", DURATION, "how long requests are still accepted after SIGTERM"),
+    key("server.swagger_ui", "true", SWITCH, "whether Swagger UI is there"),
+    unset("server.workers", "4", "a number from 1", "how many threads answer requests. Without it: one for each core"),
+    key("admin.bind", "127.0.0.1:8081", ADDRESS, "where `/livez`, `/readyz` and `/metrics` are"),
     Key {
         secret: true,
         ..key(
             "database.url",
-            Some("sqlite://convoke-data/convoke.db"),
+            "sqlite://convoke-data/convoke.db",
             "sqlite://PATH or postgres://USER@HOST/DATABASE",
             "where everything is kept; `postgres://` takes several hosts and `sslmode`, as in libpq",
         )
     },
-    key("database.migrate", Some("auto"), "auto or off", "whether the schema is brought up to date at the start"),
-    key("providers.default", Some("sandbox"), "sandbox or telegram", "the messenger of registrations that name none"),
-    key(
+    key("database.migrate", "auto", "auto or off", "whether the schema is brought up to date at the start"),
+    key("providers.default", "sandbox", "sandbox or telegram", "the messenger of registrations that name none"),
+    unset(
         "sandbox.enabled",
-        None,
+        "true",
         SWITCH,
         "whether the sandbox is there. Without it: if it is the default provider, or if anything else is said about it",
     ),
-    key("sandbox.delay", None, DURATION, "how long each call of the sandbox takes at least, for tests"),
-    key(
+    unset("sandbox.delay", "200ms", DURATION, "how long each call of the sandbox takes at least, for tests"),
+    unset(
         "sandbox.faults",
-        None,
+        "['lostAnswer', 'retryAfter:3']",
         "a list (in the environment: with commas) of retryAfter:SECONDS, lostAnswer and reject",
         "how the first calls of the sandbox go wrong, one after the other, for tests",
     ),
-    key("auth.first_token", Some("true"), SWITCH, "whether a SQLite database without any token gets one"),
-    key("retention.operations", Some("90d"), DURATION, "how long operations are kept after their end"),
+    key("auth.first_token", "true", SWITCH, "whether a SQLite database without any token gets one"),
+    key("retention.operations", "90d", DURATION, "how long operations are kept after their end"),
     key(
         "retention.idempotency_keys",
-        Some("48h"),
+        "48h",
         "a duration of at least 24h",
         "how long the answers to requests with an `Idempotency-Key` are kept",
     ),
     key(
         "log.format",
-        Some("auto"),
+        "auto",
         "auto, human or json",
         "the form of the log: for people, or a JSON object a line. `auto`: for people on a terminal",
     ),
     key(
         "log.level",
-        Some("info"),
+        "info",
         "error, warn, info, debug or trace, or a tracing filter such as info,convoke_store=debug",
         "how much is logged",
     ),

@@ -87,6 +87,16 @@ impl Layers {
         }
     }
 
+    /// The value of every setting that has one, by name, as the environment would say it.
+    ///
+    /// # Errors
+    /// As [`Layers::settings`].
+    pub fn values(&self) -> Result<BTreeMap<&'static str, String>, SettingsError> {
+        let merged = self.merged()?;
+        let text = |key: &'static Key| Some((key.name, written(&merged.get::<Value>(key.name).ok()?)));
+        Ok(KEYS.iter().filter_map(text).collect())
+    }
+
     /// The name of a setting as whoever set it knows it.
     #[must_use]
     pub fn name_of(&self, key: &Key) -> String {
@@ -225,6 +235,14 @@ fn collect_names(prefix: &str, table: &BTreeMap<String, Value>, names: &mut Vec<
             }
             _ => names.push(name),
         }
+    }
+}
+
+/// A value as the environment would say it: lists with commas.
+fn written(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Array(list) => list.iter().map(written).collect::<Vec<_>>().join(","),
+        _ => value.to_string(),
     }
 }
 

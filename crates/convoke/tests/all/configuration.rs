@@ -1,5 +1,9 @@
 //! Where settings come from, and what is said when they won't do.
 
+use std::path::Path;
+
+use serde_json::{Value, json};
+
 use crate::support::{Place, free_address};
 
 #[test]
@@ -78,4 +82,92 @@ fn a_password_is_not_shown() {
     let place = Place::on("postgres://ann:hunter2@127.0.0.1:1/convoke?sslmode=perhaps");
     let (_, line) = place.refused(&["migrate"]);
     assert!(!line.contains("hunter2"), "{line}");
+}
+
+#[test]
+fn what_is_wrong_with_a_postgres_url_is_told_without_connecting() {
+    for (parameters, named) in [("sslmode=foo", "sslmode"), ("pool=5", "pool"), ("sslcert=x", "sslkey")] {
+        let place = Place::on(&format!("postgres://ann:hunter2@192.0.2.1/convoke?{parameters}"));
+        let (code, line) = place.refused(&["config", "check"]);
+        assert_eq!(code, 2);
+        assert!(line.contains("CONVOKE__DATABASE__URL: ") && line.contains(named), "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+    }
+    let place = Place::on("postgres://ann:hunter2@192.0.2.1,192.0.2.2:5433/convoke?sslmode=verify-full");
+    assert!(place.told(&["config", "check"]).contains("is fine"));
+}
+
+#[test]
+fn every_setting_is_shown_with_its_value_and_where_that_comes_from() {
+    let place = Place::new()
+        .without("CONVOKE__ADMIN__BIND")
+        .with("CONVOKE__SERVER__BIND", "0.0.0.0:9000")
+        .with("CONVOKE__DATABASE__URL", "postgres://ann:hunter2@db/convoke?password=hunter3");
+    place.write("convoke.toml", "[server]\nworkers = 3\n[sandbox]\nfaults = ['reject', 'retryAfter:2']\n");
+    let words = ["config", "print", "--set", "log.level=warn"];
+    let printed = place.told(&words);
+    assert!(!printed.contains("hunter"), "{printed}");
+    let columns = |key: &str| {
+        let line = printed.lines().find(|line| line.split_whitespace().next() == Some(key));
+        line.unwrap_or_else(|| panic!("no {key}: {printed}")).split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(columns("server.bind"), "0.0.0.0:9000 CONVOKE__SERVER__BIND");
+    assert_eq!(columns("server.public_url"), "http://localhost:9000 default");
+    assert_eq!(columns("server.workers"), "3 convoke.toml");
+    assert_eq!(columns("admin.bind"), "127.0.0.1:8081 default");
+    assert_eq!(columns("database.url"), "postgres://db/convoke CONVOKE__DATABASE__URL");
+    assert_eq!(columns("sandbox.enabled"), "true default");
+    assert_eq!(columns("sandbox.delay"), "(none) default");
+    assert_eq!(columns("sandbox.faults"), "reject,retryAfter:2 convoke.toml");
+    assert_eq!(columns("log.level"), "warn --set");
+
+    let json = place.told(&[&words[..], &["--json"]].concat());
+    assert!(!json.contains("hunter"), "{json}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let of = |key: &str| json.as_array().unwrap().iter().find(|line| line["key"] == key).unwrap().clone();
+    let expected = json!({
+        "key": "server.bind", "value": "0.0.0.0:9000", "source": "environment", "name": "CONVOKE__SERVER__BIND",
+    });
+    assert_eq!(of("server.bind"), expected);
+    assert_eq!(of("sandbox.delay"), json!({"key": "sandbox.delay", "value": null, "source": "default"}));
+    assert_eq!(of("server.workers")["source"], "file");
+    assert_eq!(of("log.level")["source"], "flag");
+}
+
+/// A file of the repository, named from its root.
+fn repository_file(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
+}
+
+#[test]
+fn the_reference_and_the_example_are_what_the_program_prints() {
+    // They don't depend on what is configured, not even on whether it can be read.
+    let place = Place::new().with("CONVOKE__NO__SUCH_THING", "1");
+    for (what, file) in [("reference", "docs/configuration.md"), ("example", "convoke.example.toml")] {
+        let printed = place.told(&["config", what]);
+        let command = format!("cargo run -p convoke -- config {what} > {file}");
+        assert_eq!(repository_file(file), printed, "{file} is not what the program says: `{command}` writes it anew");
+        assert!(printed.contains(&command), "{file} says by what it is written");
+    }
+}
+
+#[test]
+fn the_example_loads_and_holds_every_setting_at_its_default() {
+    let place = Place::new().without("CONVOKE__SERVER__BIND").without("CONVOKE__ADMIN__BIND");
+    let settings = || -> Vec<Value> { serde_json::from_str(&place.told(&["config", "print", "--json"])).unwrap() };
+    let defaults = settings();
+    let example = repository_file("convoke.example.toml");
+    place.write("convoke.toml", &example);
+    for (default, loaded) in defaults.iter().zip(settings()) {
+        let key = &default["key"];
+        assert_eq!(loaded["value"], default["value"], "{key}");
+        let is_commented_out = loaded["source"] == "default";
+        let name = key.as_str().unwrap().rsplit('.').next().unwrap();
+        assert!(!is_commented_out || example.contains(&format!("\n# {name} = ")), "{key} is not in the example");
+    }
+    // What is commented out would do as well.
+    let lines = example.lines().map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line));
+    place.write("convoke.toml", &lines.collect::<Vec<_>>().join("\n"));
+    let sources: Vec<_> = settings().into_iter().map(|line| line["source"].clone()).collect();
+    assert!(sources.iter().all(|source| source == "file"), "{sources:?}");
 }

@@ -67,7 +67,7 @@ impl FromStr for Settings {
         let mut own = Own::default();
         let mut rest = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').ok_or_else(|| format!("the parameter '{pair}' has no value"))?;
+            let (name, value) = pair.split_once('=').ok_or_else(|| without_value(pair))?;
             if !own.take(name, &decoded(value)?)? {
                 rest.push(pair);
             }
@@ -142,6 +142,12 @@ impl Own {
         };
         Ok(Settings { config, ssl_mode, roots: self.roots, client_certificate, connect_timeout })
     }
+}
+
+/// Names the parameter if it is a name, for else it may be a part of a password.
+fn without_value(pair: &str) -> String {
+    let is_name = pair.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_name { format!("the parameter '{pair}' has no value") } else { "a parameter has no value".to_owned() }
 }
 
 fn ssl_mode(value: &str) -> Result<SslMode, String> {
