@@ -5,7 +5,7 @@ use std::{
     fs,
     net::TcpListener,
     os::unix::{
-        fs::{MetadataExt, chown},
+        fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -22,13 +22,15 @@ pub struct ClusterOptions {
     pub durable: bool,
     /// How many connections it takes.
     pub max_connections: u16,
+    /// The certificate and its private key, both PEM, with which it takes TLS connections beside plain ones.
+    pub certificate: Option<(String, String)>,
     /// More settings, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { durable: false, max_connections: 300, settings: Vec::new() }
+        Self { durable: false, max_connections: 300, certificate: None, settings: Vec::new() }
     }
 }
 
@@ -112,7 +114,23 @@ impl Cluster {
         let path = self.folder.join("data/postgresql.conf");
         let mut text = fs::read_to_string(&path).map_err(told("postgresql.conf"))?;
         text.push_str(&settings(options, &self.folder));
-        fs::write(&path, text).map_err(told("postgresql.conf"))
+        fs::write(&path, text).map_err(told("postgresql.conf"))?;
+        if let Some((certificate, key)) = &options.certificate {
+            self.write_secret("server.crt", certificate)?;
+            self.write_secret("server.key", key)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file that PostgreSQL takes only if nobody else can read it.
+    fn write_secret(&self, name: &str, content: &str) -> Result<(), String> {
+        let path = self.folder.join("data").join(name);
+        fs::write(&path, content).map_err(told(name))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(told(name))?;
+        match self.run_as {
+            Some((uid, gid)) => chown(&path, Some(uid), Some(gid)).map_err(told(name)),
+            None => Ok(()),
+        }
     }
 
     /// Somebody may take a port between our asking for a free one and PostgreSQL's start: then another one is tried.
@@ -183,6 +201,9 @@ fn settings(options: &ClusterOptions, folder: &Path) -> String {
     let _ = writeln!(lines, "unix_socket_directories = '{sockets}'");
     if !options.durable {
         lines.push_str("fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n");
+    }
+    if options.certificate.is_some() {
+        lines.push_str("ssl = on\n");
     }
     for (name, value) in &options.settings {
         let _ = writeln!(lines, "{name} = '{}'", value.replace('\'', "''"));

@@ -208,6 +208,61 @@ async fn a_server_that_restarts_is_found_again() {
     assert_eq!(store.examine().await.unwrap().findings, []);
 }
 
+/// How many connections to a database are encrypted, and how many are not.
+async fn encrypted_and_plain(cluster: &Cluster, database: &str) -> (i64, i64) {
+    let (client, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let count = "select count(*) filter (where ssl), count(*) filter (where not ssl) \
+        from pg_stat_ssl join pg_stat_activity using (pid) where datname = $1";
+    let row = client.query_one(count, &[&database]).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+#[tokio::test]
+async fn tls_is_used_and_checked_as_far_as_it_is_asked_for() {
+    let ours = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let another = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let elsewhere = rcgen::generate_simple_self_signed(["db.example".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let root = |name: &str, certificate: &rcgen::Certificate| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, certificate.pem()).unwrap();
+        path.display().to_string()
+    };
+    let (right, wrong) = (root("right.pem", &ours.cert), root("wrong.pem", &another.cert));
+    let named_otherwise = root("elsewhere.pem", &elsewhere.cert);
+    let with = |certificate: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        let certificate = Some((certificate.cert.pem(), certificate.signing_key.serialize_pem()));
+        Cluster::start(&ClusterOptions { certificate, ..ClusterOptions::default() }).unwrap()
+    };
+    let (tls, renamed, plain) = (with(&ours), with(&elsewhere), Cluster::start(&ClusterOptions::default()).unwrap());
+    let environment = TestEnvironment::real_time();
+    for (cluster, parameters, encrypted) in [
+        (&tls, String::new(), Some(true)),
+        (&tls, "?sslmode=disable".to_owned(), Some(false)),
+        (&tls, "?sslmode=require".to_owned(), Some(true)),
+        (&tls, format!("?sslmode=verify-full&sslrootcert={right}"), Some(true)),
+        (&tls, format!("?sslmode=verify-full&sslrootcert={wrong}"), None),
+        (&tls, format!("?sslmode=require&sslrootcert={wrong}"), None),
+        (&renamed, format!("?sslmode=verify-ca&sslrootcert={named_otherwise}"), Some(true)),
+        (&renamed, format!("?sslmode=verify-full&sslrootcert={named_otherwise}"), None),
+        (&plain, String::new(), Some(false)),
+        (&plain, "?sslmode=require".to_owned(), None),
+    ] {
+        let database = create_database_at(&cluster.url(), None).await;
+        let opened = open(&format!("{}{parameters}", database.url()), &environment, Migrate::Auto).await;
+        match (opened, encrypted) {
+            (Ok(store), Some(encrypted)) => {
+                store.ready().await.unwrap();
+                let (with, without) = encrypted_and_plain(cluster, database.name()).await;
+                assert!(if encrypted { with > 0 && without == 0 } else { with == 0 && without > 0 }, "{parameters}");
+            }
+            (Err(StoreError::Open(_)), None) => {}
+            (opened, _) => panic!("{parameters}: {:?}", opened.err()),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_takes_no_writes_any_more_is_left() {
     let cluster = Cluster::start(&ClusterOptions::default()).unwrap();
