@@ -1,10 +1,8 @@
 //! Where settings come from, and what is said when they won't do.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::support::{Place, free_address};
+use crate::support::{Place, free_address, repository_file};
 
 #[test]
 fn file_then_environment_then_flags() {
@@ -132,11 +130,6 @@ fn every_setting_is_shown_with_its_value_and_where_that_comes_from() {
     assert_eq!(of("sandbox.delay"), json!({"key": "sandbox.delay", "value": null, "source": "default"}));
     assert_eq!(of("server.workers")["source"], "file");
     assert_eq!(of("log.level")["source"], "flag");
-}
-
-/// A file of the repository, named from its root.
-fn repository_file(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
 }
 
 #[test]

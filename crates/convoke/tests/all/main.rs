@@ -2,6 +2,7 @@
 
 mod commands;
 mod configuration;
+mod documents;
 mod start;
 mod stop;
 mod story;

@@ -262,3 +262,8 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
 pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
+
+/// A file of the repository, named from its root.
+pub fn repository_file(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
+}
