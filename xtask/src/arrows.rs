@@ -18,6 +18,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["domain", "store"]),
 ];
 
+/// The same for the examples: what another service would depend on.
+const EXAMPLES: &[(&str, &[&str])] = &[("who-was-there", &["domain"])];
+
 /// The crate that is not there yet.
 const LATER: &str = "telegram";
 
@@ -28,7 +31,7 @@ const TOOLS: &[&str] = &["test-support", "xtask"];
 
 /// All that `domain` may depend on; the optional ones must be optional.
 const OF_DOMAIN: &[&str] = &["chrono", "serde", "thiserror", "uuid"];
-const OF_DOMAIN_OPTIONAL: &[&str] = &["utoipa"];
+const OF_DOMAIN_OPTIONAL: &[&str] = &["proptest", "utoipa"];
 
 /// A dependency of a crate of ours.
 struct Dependency {
@@ -81,10 +84,11 @@ fn mistakes(crates: &Crates) -> Mistakes {
 
 /// What is wrong with a crate's dependencies on others of ours; those of its tests are free.
 fn arrows_of(name: &str, dependencies: &[Dependency], ours: &BTreeSet<&str>) -> Mistakes {
-    let drawn: BTreeSet<&str> = match ARROWS.iter().find(|(drawn, _)| *drawn == name) {
+    let drawn: BTreeSet<&str> = match ARROWS.iter().chain(EXAMPLES).find(|(drawn, _)| *drawn == name) {
         Some((_, arrows)) => arrows.iter().copied().collect(),
         None if name == BINARY => {
-            ours.iter().copied().filter(|other| *other != BINARY && !TOOLS.contains(other)).collect()
+            let is_example = |other: &str| EXAMPLES.iter().any(|(name, _)| *name == other);
+            ours.iter().copied().filter(|o| *o != BINARY && !TOOLS.contains(o) && !is_example(o)).collect()
         }
         None if TOOLS.contains(&name) => return Vec::new(),
         None => return vec![format!("the crate {name} is not in the picture")],
@@ -151,6 +155,16 @@ mod tests {
         assert_eq!(with("store", normal("test-support")), ["store → test-support is not in the picture"]);
         let of_a_build = Dependency { kind: DependencyKind::Build, ..normal("worker") };
         assert_eq!(with("store", of_a_build), ["store → worker is not in the picture"]);
+    }
+
+    #[test]
+    fn an_example_depends_on_what_others_would() {
+        let mut crates = house();
+        crates.push(("who-was-there".to_owned(), vec![normal("domain"), normal("reqwest")]));
+        assert_eq!(mistakes(&crates), Mistakes::new());
+        let (_, of_example) = crates.last_mut().unwrap();
+        of_example.push(normal("store"));
+        assert_eq!(mistakes(&crates), ["who-was-there → store is not in the picture"]);
     }
 
     #[test]

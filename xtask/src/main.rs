@@ -2,6 +2,7 @@
 //! them.
 
 mod arrows;
+mod domain;
 mod files;
 mod licences;
 mod links;
@@ -52,6 +53,8 @@ enum Check {
     All,
     /// The crates depend on each other as docs/architecture.md draws it.
     Arrows,
+    /// Everything public in the domain crate has an example; it compiles without an operating system.
+    Domain,
     /// No test is ignored, nothing is left to be done.
     Files,
     /// Every dependency may be used under a licence that we accept.
@@ -75,6 +78,7 @@ impl Check {
                 Ok(mistakes)
             }
             Self::Arrows => arrows::check(),
+            Self::Domain => domain::check(),
             Self::Files => files::check(),
             Self::Licences => licences::check(),
             Self::Links => links::check(),

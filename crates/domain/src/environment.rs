@@ -8,14 +8,103 @@ use uuid::Uuid;
 use crate::Timestamp;
 
 /// A clock and a source of randomness.
+///
+/// ```
+/// use convoke_domain::{Environment, Timestamp};
+///
+/// /// Time stands still, chance always falls the same way.
+/// #[derive(Debug)]
+/// struct Standing;
+///
+/// impl Environment for Standing {
+///     fn now(&self) -> Timestamp {
+///         Timestamp::from_millis(0)
+///     }
+///
+///     fn fill_random(&self, bytes: &mut [u8]) {
+///         bytes.fill(7);
+///     }
+/// }
+///
+/// assert_eq!(Standing.now().to_string(), "1970-01-01T00:00:00.000Z");
+/// ```
 pub trait Environment: Send + Sync + Debug {
     /// What time it is.
+    ///
+    /// ```
+    /// use convoke_domain::Environment;
+    ///
+    /// # use convoke_domain::Timestamp;
+    /// #
+    /// # /// Time stands still, chance always falls the same way.
+    /// # #[derive(Debug)]
+    /// # struct Standing;
+    /// #
+    /// # impl Environment for Standing {
+    /// #     fn now(&self) -> Timestamp {
+    /// #         Timestamp::from_millis(0)
+    /// #     }
+    /// #
+    /// #     fn fill_random(&self, bytes: &mut [u8]) {
+    /// #         bytes.fill(7);
+    /// #     }
+    /// # }
+    /// fn is_over(deadline: Timestamp, environment: &dyn Environment) -> bool {
+    ///     environment.now() >= deadline
+    /// }
+    /// assert!(is_over(Timestamp::MIN, &Standing));
+    /// ```
     fn now(&self) -> Timestamp;
 
     /// Fills `bytes` with random ones, fit for secrets.
+    ///
+    /// ```
+    /// use convoke_domain::Environment;
+    ///
+    /// # use convoke_domain::Timestamp;
+    /// #
+    /// # /// Time stands still, chance always falls the same way.
+    /// # #[derive(Debug)]
+    /// # struct Standing;
+    /// #
+    /// # impl Environment for Standing {
+    /// #     fn now(&self) -> Timestamp {
+    /// #         Timestamp::from_millis(0)
+    /// #     }
+    /// #
+    /// #     fn fill_random(&self, bytes: &mut [u8]) {
+    /// #         bytes.fill(7);
+    /// #     }
+    /// # }
+    /// let mut secret = [0; 32];
+    /// Standing.fill_random(&mut secret);
+    /// assert_ne!(secret, [0; 32]);
+    /// ```
     fn fill_random(&self, bytes: &mut [u8]);
 
     /// A new random UUID (version 4, RFC 9562).
+    ///
+    /// ```
+    /// use convoke_domain::{ChatId, Environment};
+    ///
+    /// # use convoke_domain::Timestamp;
+    /// #
+    /// # /// Time stands still, chance always falls the same way.
+    /// # #[derive(Debug)]
+    /// # struct Standing;
+    /// #
+    /// # impl Environment for Standing {
+    /// #     fn now(&self) -> Timestamp {
+    /// #         Timestamp::from_millis(0)
+    /// #     }
+    /// #
+    /// #     fn fill_random(&self, bytes: &mut [u8]) {
+    /// #         bytes.fill(7);
+    /// #     }
+    /// # }
+    /// let id = ChatId(Standing.new_uuid());
+    /// assert_eq!(id.to_string(), "07070707-0707-4707-8707-070707070707");
+    /// ```
     fn new_uuid(&self) -> Uuid {
         let mut bytes = [0; 16];
         self.fill_random(&mut bytes);

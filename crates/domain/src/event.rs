@@ -5,6 +5,19 @@ use serde::{Deserialize, Serialize};
 use crate::{ParticipantId, Service, Timestamp, UserProperties};
 
 /// Something that happened in a chat, as one source tells it.
+///
+/// ```
+/// use convoke_domain::{ChatEvent, ChatEventKind, EventSource, Timestamp};
+///
+/// let closed = ChatEvent {
+///     key: "log-0007".into(),
+///     source: EventSource::Log,
+///     at: Timestamp::from_millis(1_733_907_243_000),
+///     recorded_at: Timestamp::from_millis(1_733_907_244_000),
+///     kind: ChatEventKind::Closed,
+/// };
+/// assert!(closed.recorded_at > closed.at);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatEvent {
     /// Names the event within its chat: the same event told again has the same key. The keys of one source sort in the
@@ -21,6 +34,12 @@ pub struct ChatEvent {
 }
 
 /// Where an event comes from, the most trusted first: at one and the same instant, that is their order.
+///
+/// ```
+/// use convoke_domain::EventSource;
+///
+/// assert!(EventSource::Convoke < EventSource::MemberList);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EventSource {
@@ -36,6 +55,12 @@ pub enum EventSource {
 
 impl EventSource {
     /// Its name where it is stored.
+    ///
+    /// ```
+    /// use convoke_domain::EventSource;
+    ///
+    /// assert_eq!(EventSource::MemberList.as_str(), "memberList");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +72,13 @@ impl EventSource {
     }
 
     /// The source of this name.
+    ///
+    /// ```
+    /// use convoke_domain::EventSource;
+    ///
+    /// assert_eq!(EventSource::from_name("log"), Some(EventSource::Log));
+    /// assert_eq!(EventSource::from_name("hearsay"), None);
+    /// ```
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Convoke, Self::Log, Self::Stream, Self::MemberList].into_iter().find(|s| s.as_str() == name)
@@ -54,6 +86,14 @@ impl EventSource {
 }
 
 /// What happened.
+///
+/// ```
+/// use convoke_domain::ChatEventKind;
+///
+/// let kind: ChatEventKind = serde_json::from_str(r#"{"type": "renamed", "title": "Project"}"#)?;
+/// assert_eq!(kind, ChatEventKind::Renamed { title: "Project".into() });
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ChatEventKind {
@@ -137,6 +177,21 @@ impl ChatEventKind {
 impl ChatEvent {
     /// The order in which events make the record: the registration first whatever other clocks say, then by instant,
     /// kind, source and key.
+    ///
+    /// ```
+    /// use convoke_domain::{ChatEvent, ChatEventKind, EventSource, Timestamp};
+    ///
+    /// let at = |at, kind| ChatEvent {
+    ///     key: "k".into(),
+    ///     source: EventSource::Log,
+    ///     at: Timestamp::from_millis(at),
+    ///     recorded_at: Timestamp::from_millis(9),
+    ///     kind,
+    /// };
+    /// let renamed = at(5, ChatEventKind::Renamed { title: "Project".into() });
+    /// let closed = at(5, ChatEventKind::Closed);
+    /// assert!(renamed.position() < closed.position());
+    /// ```
     #[must_use]
     pub fn position(&self) -> impl Ord + '_ {
         let rank = self.kind.rank();

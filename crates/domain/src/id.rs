@@ -16,10 +16,18 @@ fn parse_hyphenated(text: &str) -> Result<Uuid, Mistake> {
 }
 
 macro_rules! uuid_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
+    ($name:ident, $what:literal) => {
+        #[doc = $what]
+        ///
+        /// ```
+        #[doc = concat!("use convoke_domain::", stringify!($name), ";")]
+        ///
+        #[doc = concat!("let id: ", stringify!($name), " = \"9A983789-1709-4543-AA31-A02867680017\".parse()?;")]
+        /// assert_eq!(id.to_string(), "9a983789-1709-4543-aa31-a02867680017");
+        /// # Ok::<(), convoke_domain::Mistake>(())
+        /// ```
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(description = $what))]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -45,28 +53,23 @@ macro_rules! uuid_id {
     };
 }
 
-uuid_id! {
-    /// A chat: given by the service at registration, or chosen by the client.
-    ChatId
-}
-uuid_id! {
-    /// A person as the record shows them: the same in every chat of a tenant.
-    ParticipantId
-}
-uuid_id! {
-    /// A piece of work that outlives the request that asked for it.
-    OperationId
-}
-uuid_id! {
-    /// A bearer token, for listing and revoking it; it is no secret.
-    TokenId
-}
+uuid_id!(ChatId, "A chat: given by the service at registration, or chosen by the client.");
+uuid_id!(ParticipantId, "A person as the record shows them: the same in every chat of a tenant.");
+uuid_id!(OperationId, "A piece of work that outlives the request that asked for it.");
+uuid_id!(TokenId, "A bearer token, for listing and revoking it; it is no secret.");
 
 impl ChatId {
     /// Takes a chat id that a client chose: a hyphenated UUID of version 4 (`contract.md`, `id`).
     ///
     /// # Errors
     /// `invalidFormat` for anything else.
+    ///
+    /// ```
+    /// use convoke_domain::ChatId;
+    ///
+    /// assert!(ChatId::chosen_by_client("9a983789-1709-4543-aa31-a02867680017").is_ok());
+    /// assert!(ChatId::chosen_by_client("00000000-0000-0000-0000-000000000000").is_err());
+    /// ```
     pub fn chosen_by_client(text: &str) -> Result<Self, Mistake> {
         let uuid = parse_hyphenated(text)?;
         if uuid.get_version() == Some(uuid::Version::Random) && uuid.get_variant() == uuid::Variant::RFC4122 {
@@ -78,15 +81,37 @@ impl ChatId {
 }
 
 /// Whose data it is. Letters, digits, `-`, `_` and `.`; 1 to 64 of them.
+///
+/// ```
+/// use convoke_domain::TenantId;
+///
+/// assert!("acme-2.eu".parse::<TenantId>().is_ok());
+/// assert!("acme & sons".parse::<TenantId>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct TenantId(String);
 
 impl TenantId {
     /// The longest tenant name, in characters.
+    ///
+    /// ```
+    /// use convoke_domain::TenantId;
+    ///
+    /// assert!("x".repeat(TenantId::MAX_LENGTH).parse::<TenantId>().is_ok());
+    /// assert!("x".repeat(TenantId::MAX_LENGTH + 1).parse::<TenantId>().is_err());
+    /// ```
     pub const MAX_LENGTH: usize = 64;
 
     /// The name.
+    ///
+    /// ```
+    /// use convoke_domain::TenantId;
+    ///
+    /// let tenant: TenantId = "acme".parse()?;
+    /// assert_eq!(tenant.as_str(), "acme");
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

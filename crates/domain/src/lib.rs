@@ -1,7 +1,4 @@
-//! Chats, their events and the record: the language of Convoke, without any I/O.
-//!
-//! Begin with [`Chat`], what the record of a chat holds; then [`ChatEvent`], what is learnt about it, and [`Record`],
-//! the function from the one to the other.
+#![doc = include_str!("../README.md")]
 
 mod chat;
 mod environment;
@@ -13,6 +10,8 @@ mod query;
 mod record;
 mod scope;
 mod service;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 mod text;
 mod timestamp;
 
@@ -30,3 +29,8 @@ pub use scope::Scope;
 pub use service::{Service, Utf16Limit};
 pub use text::{ChatTitle, CreatedBy, Description};
 pub use timestamp::Timestamp;
+
+/// The examples of docs/reuse.md are compiled and run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/reuse.md")]
+struct ReuseExamples;

@@ -3,8 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 /// The kind of a mistake, as in `errors[].code` of the contract.
+///
+/// ```
+/// use convoke_domain::MistakeCode;
+///
+/// assert_eq!(serde_json::to_value(MistakeCode::TooLong)?, "tooLong");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "The kind of a mistake, as in `errors[].code` of the contract.")
+)]
 #[serde(rename_all = "camelCase")]
 pub enum MistakeCode {
     /// A mandatory value is missing, or nothing is left of it once trimmed.
@@ -26,6 +37,14 @@ pub enum MistakeCode {
 }
 
 /// One mistake: its kind, and a sentence for whoever made it.
+///
+/// ```
+/// use convoke_domain::{MistakeCode, PageSize};
+///
+/// let mistake = "1000".parse::<PageSize>().unwrap_err();
+/// assert_eq!(mistake.code, MistakeCode::OutOfRange);
+/// assert_eq!(mistake.to_string(), "must be between 1 and 200");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Mistake {
@@ -37,6 +56,13 @@ pub struct Mistake {
 
 impl Mistake {
     /// A mistake of this kind, told in this sentence.
+    ///
+    /// ```
+    /// use convoke_domain::{Mistake, MistakeCode};
+    ///
+    /// let mistake = Mistake::new(MistakeCode::Required, "must not be blank");
+    /// assert_eq!(mistake.detail, "must not be blank");
+    /// ```
     pub fn new(code: MistakeCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }

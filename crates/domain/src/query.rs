@@ -5,24 +5,56 @@ use std::{fmt, num::NonZeroU32, str::FromStr};
 use crate::{ChatId, Mistake, MistakeCode, Timestamp};
 
 /// How many chats are on a page: 1–200, 20 where nothing is said (`contract.md`, `size`).
+///
+/// ```
+/// use convoke_domain::PageSize;
+///
+/// assert_eq!(PageSize::default().get(), 20);
+/// assert_eq!("50".parse(), PageSize::new(50));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(NonZeroU32);
 
 impl PageSize {
     /// The largest page.
+    ///
+    /// ```
+    /// use convoke_domain::PageSize;
+    ///
+    /// assert!(PageSize::new(PageSize::MAX).is_ok());
+    /// ```
     pub const MAX: u32 = 200;
     /// The size where nothing is said.
+    ///
+    /// ```
+    /// use convoke_domain::PageSize;
+    ///
+    /// assert_eq!(PageSize::default().get(), PageSize::DEFAULT);
+    /// ```
     pub const DEFAULT: u32 = 20;
 
     /// Takes a size between 1 and [`Self::MAX`].
     ///
     /// # Errors
     /// `outOfRange`.
+    ///
+    /// ```
+    /// use convoke_domain::{MistakeCode, PageSize};
+    ///
+    /// assert_eq!(PageSize::new(0).unwrap_err().code, MistakeCode::OutOfRange);
+    /// ```
     pub fn new(size: u32) -> Result<Self, Mistake> {
         NonZeroU32::new(size).filter(|size| size.get() <= Self::MAX).map(Self).ok_or_else(Self::out_of_range)
     }
 
     /// The number of chats.
+    ///
+    /// ```
+    /// use convoke_domain::PageSize;
+    ///
+    /// assert_eq!(PageSize::new(50)?.get(), 50);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0.get()
@@ -48,14 +80,35 @@ impl FromStr for PageSize {
 }
 
 /// The number of a page, from 0 to 2147483647 (`contract.md`, `page`).
+///
+/// ```
+/// use convoke_domain::PageNumber;
+///
+/// assert_eq!(PageNumber::default(), "0".parse()?);
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PageNumber(u32);
 
 impl PageNumber {
     /// The last number there is.
+    ///
+    /// ```
+    /// use convoke_domain::PageNumber;
+    ///
+    /// assert_eq!("2147483647".parse::<PageNumber>()?.get(), PageNumber::MAX);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     pub const MAX: u32 = 2_147_483_647;
 
     /// The number.
+    ///
+    /// ```
+    /// use convoke_domain::PageNumber;
+    ///
+    /// assert_eq!("7".parse::<PageNumber>()?.get(), 7);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
@@ -85,6 +138,14 @@ fn parse_number(text: &str, out_of_range: fn() -> Mistake) -> Result<u32, Mistak
 }
 
 /// A field that a list can be sorted by.
+///
+/// ```
+/// use convoke_domain::{SortField, SortKey};
+///
+/// let key: SortKey = "title".parse()?;
+/// assert_eq!(key.field, SortField::Title);
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SortField {
     /// When the registration was accepted.
@@ -105,10 +166,22 @@ pub enum SortField {
 
 impl SortField {
     /// Every field there is.
+    ///
+    /// ```
+    /// use convoke_domain::SortField;
+    ///
+    /// assert!(SortField::ALL.iter().any(|field| field.as_str() == "createdBy"));
+    /// ```
     pub const ALL: [Self; 7] =
         [Self::RegisteredAt, Self::UpdatedAt, Self::Title, Self::CreatedBy, Self::Service, Self::IsActive, Self::Id];
 
     /// Its name in the contract.
+    ///
+    /// ```
+    /// use convoke_domain::SortField;
+    ///
+    /// assert_eq!(SortField::RegisteredAt.as_str(), "registeredAt");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -124,6 +197,13 @@ impl SortField {
 }
 
 /// Upwards or downwards.
+///
+/// ```
+/// use convoke_domain::{Direction, SortKey};
+///
+/// assert_eq!("title".parse::<SortKey>()?.direction, Direction::Ascending);
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Smallest first.
@@ -133,6 +213,14 @@ pub enum Direction {
 }
 
 /// One key of an order.
+///
+/// ```
+/// use convoke_domain::{Direction, SortField, SortKey};
+///
+/// let key: SortKey = "updatedAt,desc".parse()?;
+/// assert_eq!(key, SortKey { field: SortField::UpdatedAt, direction: Direction::Descending });
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SortKey {
     /// What is compared.
@@ -164,6 +252,15 @@ impl FromStr for SortKey {
 }
 
 /// The order of a list: each field at most once, and `id` always last, so that it is total.
+///
+/// ```
+/// use convoke_domain::{Sort, SortField};
+///
+/// let sort = Sort::new(&["title".parse()?])?;
+/// let fields: Vec<_> = sort.keys().iter().map(|key| key.field).collect();
+/// assert_eq!(fields, [SortField::Title, SortField::Id]);
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sort(Vec<SortKey>);
 
@@ -173,6 +270,14 @@ impl Sort {
     ///
     /// # Errors
     /// `duplicate` if a field comes twice.
+    ///
+    /// ```
+    /// use convoke_domain::{MistakeCode, Sort};
+    ///
+    /// let twice = ["title".parse()?, "title,desc".parse()?];
+    /// assert_eq!(Sort::new(&twice).unwrap_err().code, MistakeCode::Duplicate);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     pub fn new(keys: &[SortKey]) -> Result<Self, Mistake> {
         let mut total: Vec<SortKey> = Vec::with_capacity(keys.len() + 1);
         for key in keys {
@@ -195,12 +300,27 @@ impl Sort {
     }
 
     /// The keys, the last of which is `id`.
+    ///
+    /// ```
+    /// use convoke_domain::Sort;
+    ///
+    /// assert_eq!(Sort::default().keys(), ["registeredAt,desc".parse()?, "id,desc".parse()?]);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     #[must_use]
     pub fn keys(&self) -> &[SortKey] {
         &self.0
     }
 
     /// The direction if the order is that of registration, in which any page of a long list is found without counting.
+    ///
+    /// ```
+    /// use convoke_domain::{Direction, Sort};
+    ///
+    /// assert_eq!(Sort::default().by_registration(), Some(Direction::Descending));
+    /// assert_eq!(Sort::new(&["title".parse()?])?.by_registration(), None);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     #[must_use]
     pub fn by_registration(&self) -> Option<Direction> {
         match self.0[..] {
@@ -221,6 +341,18 @@ impl Default for Sort {
 }
 
 /// Which chats: those that meet everything that is said.
+///
+/// ```
+/// use convoke_domain::{ChatFilter, Timestamp};
+///
+/// let of_that_day = ChatFilter {
+///     registered_from: Some(Timestamp::parse_from_bound("2024-12-11")?),
+///     registered_to: Some(Timestamp::parse_to_bound("2024-12-11")?),
+///     ..ChatFilter::default()
+/// };
+/// assert_eq!(of_that_day.is_active, None);
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChatFilter {
     /// Only active ones, or only others.
@@ -235,10 +367,26 @@ pub struct ChatFilter {
 
 impl ChatFilter {
     /// How many ids may be named.
+    ///
+    /// ```
+    /// use convoke_domain::ChatFilter;
+    ///
+    /// assert_eq!(ChatFilter::MAX_IDS, 200);
+    /// ```
     pub const MAX_IDS: usize = 200;
 }
 
 /// A page of a list.
+///
+/// ```
+/// use convoke_domain::{ChatFilter, ChatQuery};
+///
+/// let active = ChatQuery {
+///     filter: ChatFilter { is_active: Some(true), ..ChatFilter::default() },
+///     ..ChatQuery::default()
+/// };
+/// assert_eq!(active.size.get(), 20);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChatQuery {
     /// Which chats.
@@ -253,6 +401,14 @@ pub struct ChatQuery {
 
 impl ChatQuery {
     /// How many chats come before the page.
+    ///
+    /// ```
+    /// use convoke_domain::ChatQuery;
+    ///
+    /// let query = ChatQuery { page: "3".parse()?, size: "50".parse()?, ..ChatQuery::default() };
+    /// assert_eq!(query.offset(), 150);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     #[must_use]
     pub fn offset(&self) -> u64 {
         u64::from(self.page.get()) * u64::from(self.size.get())
@@ -260,6 +416,17 @@ impl ChatQuery {
 }
 
 /// Where a walk through the chats stands: behind this one, in the order of registration downwards.
+///
+/// ```
+/// use convoke_domain::WalkPosition;
+///
+/// let position = WalkPosition {
+///     registered_at: "2024-12-11T08:54:03Z".parse()?,
+///     id: "9a983789-1709-4543-aa31-a02867680017".parse()?,
+/// };
+/// assert_eq!(position.to_string().parse::<WalkPosition>()?, position);
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalkPosition {
     /// When the last chat seen was registered.

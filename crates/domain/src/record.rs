@@ -17,6 +17,14 @@ use crate::{
 };
 
 /// Why there is no record.
+///
+/// ```
+/// use convoke_domain::{ChatId, Record, RecordError};
+///
+/// let id: ChatId = "9a983789-1709-4543-aa31-a02867680017".parse()?;
+/// assert_eq!(Record::from_events(id, &[]), Err(RecordError::NotRegistered));
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// The set holds no `Registered`, or it is not the first to be applied.
@@ -25,6 +33,31 @@ pub enum RecordError {
 }
 
 /// A chat's record, ready to take what comes next.
+///
+/// ```
+/// use convoke_domain::Record;
+///
+/// # use convoke_domain::{ChatEvent, ChatEventKind, ChatId, EventSource, Service, Timestamp};
+/// # let id: ChatId = "9a983789-1709-4543-aa31-a02867680017".parse()?;
+/// # let event = |millis, kind| ChatEvent {
+/// #     key: format!("log-{millis}"),
+/// #     source: EventSource::Log,
+/// #     at: Timestamp::from_millis(millis),
+/// #     recorded_at: Timestamp::from_millis(millis),
+/// #     kind,
+/// # };
+/// # let title = "Kick-off".to_owned();
+/// # let registered = event(
+/// #     1,
+/// #     ChatEventKind::Registered { service: Service::Sandbox, title, created_by: None, description: None },
+/// # );
+/// # let renamed = event(2, ChatEventKind::Renamed { title: "Project".to_owned() });
+/// # let closed = event(3, ChatEventKind::Closed);
+/// let record = Record::from_events(id, &[registered, closed])?;
+/// assert_eq!(record.last_event_at, Timestamp::from_millis(3));
+/// assert!(!record.chat.is_active);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// What the contract shows.
@@ -38,6 +71,32 @@ impl Record {
     ///
     /// # Errors
     /// [`RecordError::NotRegistered`] if the registration is not among them.
+    ///
+    /// ```
+    /// use convoke_domain::Record;
+    ///
+    /// # use convoke_domain::{ChatEvent, ChatEventKind, ChatId, EventSource, Service, Timestamp};
+    /// # let id: ChatId = "9a983789-1709-4543-aa31-a02867680017".parse()?;
+    /// # let event = |millis, kind| ChatEvent {
+    /// #     key: format!("log-{millis}"),
+    /// #     source: EventSource::Log,
+    /// #     at: Timestamp::from_millis(millis),
+    /// #     recorded_at: Timestamp::from_millis(millis),
+    /// #     kind,
+    /// # };
+    /// # let title = "Kick-off".to_owned();
+    /// # let registered = event(
+    /// #     1,
+    /// #     ChatEventKind::Registered { service: Service::Sandbox, title, created_by: None, description: None },
+    /// # );
+    /// # let renamed = event(2, ChatEventKind::Renamed { title: "Project".to_owned() });
+    /// # let closed = event(3, ChatEventKind::Closed);
+    /// let in_order = Record::from_events(id, &[registered.clone(), renamed.clone()])?;
+    /// let repeated = Record::from_events(id, &[renamed.clone(), registered, renamed])?;
+    /// assert_eq!(in_order, repeated);
+    /// assert_eq!(in_order.chat.current_title(), Some("Project"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn from_events(id: ChatId, events: &[ChatEvent]) -> Result<Self, RecordError> {
         let events = in_order(events);
         let (first, rest) = events.split_first().ok_or(RecordError::NotRegistered)?;
@@ -54,6 +113,32 @@ impl Record {
     ///
     /// # Errors
     /// The unchanged record, boxed.
+    ///
+    /// ```
+    /// use convoke_domain::Record;
+    ///
+    /// # use convoke_domain::{ChatEvent, ChatEventKind, ChatId, EventSource, Service, Timestamp};
+    /// # let id: ChatId = "9a983789-1709-4543-aa31-a02867680017".parse()?;
+    /// # let event = |millis, kind| ChatEvent {
+    /// #     key: format!("log-{millis}"),
+    /// #     source: EventSource::Log,
+    /// #     at: Timestamp::from_millis(millis),
+    /// #     recorded_at: Timestamp::from_millis(millis),
+    /// #     kind,
+    /// # };
+    /// # let title = "Kick-off".to_owned();
+    /// # let registered = event(
+    /// #     1,
+    /// #     ChatEventKind::Registered { service: Service::Sandbox, title, created_by: None, description: None },
+    /// # );
+    /// # let renamed = event(2, ChatEventKind::Renamed { title: "Project".to_owned() });
+    /// # let closed = event(3, ChatEventKind::Closed);
+    /// let record = Record::from_events(id, &[registered])?;
+    /// let closed = record.extended(&[closed]).expect("the end is newer than the registration");
+    /// let Err(unchanged) = closed.extended(&[renamed]) else { panic!("the new name is older than the end") };
+    /// assert_eq!(unchanged.chat.current_title(), Some("Kick-off"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn extended(self, events: &[ChatEvent]) -> Result<Self, Box<Self>> {
         if events.iter().any(|event| event.at <= self.last_event_at) {
             return Err(Box::new(self));

@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::{Mistake, MistakeCode};
 
 /// One permission (`contract.md`, the scope beside each operation).
+///
+/// ```
+/// use convoke_domain::Scope;
+///
+/// assert_eq!("chats:read".parse::<Scope>()?, Scope::ChatsRead);
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Reading chats, their invitations and operations.
@@ -19,9 +26,21 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope there is.
+    ///
+    /// ```
+    /// use convoke_domain::Scope;
+    ///
+    /// assert_eq!(Scope::ALL.map(Scope::as_str).join(" "), "chats:read chats:write");
+    /// ```
     pub const ALL: [Self; 2] = [Self::ChatsRead, Self::ChatsWrite];
 
     /// Its name in the contract.
+    ///
+    /// ```
+    /// use convoke_domain::Scope;
+    ///
+    /// assert_eq!(Scope::ChatsWrite.as_str(), "chats:write");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

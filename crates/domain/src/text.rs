@@ -32,14 +32,26 @@ fn check_service_limit(sent: &str, limit: Option<Utf16Limit>, service: Service) 
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $made:literal) => {
         $(#[$doc])*
+        ///
+        /// ```
+        #[doc = concat!("let text = convoke_domain::", $made, ";")]
+        /// assert_eq!(serde_json::to_value(&text)?, "Kick-off");
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(String);
 
         impl $name {
             /// The text, trimmed.
+            ///
+            /// ```
+            #[doc = concat!("let text = convoke_domain::", $made, ";")]
+            /// assert_eq!(text.as_str(), "Kick-off");
+            /// # Ok::<(), convoke_domain::Mistake>(())
+            /// ```
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -56,25 +68,39 @@ macro_rules! text {
 
 text! {
     /// The title that a chat is registered under: 1–255 characters, and within the service's own limit.
-    ChatTitle
+    ChatTitle, "ChatTitle::new(\" Kick-off \", convoke_domain::Service::Sandbox)?"
 }
 text! {
     /// Who had a chat registered, in the client's own words: at most 50 characters.
-    CreatedBy
+    CreatedBy, "CreatedBy::new(\" Kick-off \")?.expect(\"not blank\")"
 }
 text! {
     /// What a chat is about: at most 255 characters, line feed and tab allowed, and within the service's own limit.
-    Description
+    Description, "Description::new(\" Kick-off \", convoke_domain::Service::Sandbox)?.expect(\"not blank\")"
 }
 
 impl ChatTitle {
     /// The longest title, in characters as sent.
+    ///
+    /// ```
+    /// use convoke_domain::{ChatTitle, Service};
+    ///
+    /// assert!(ChatTitle::new(&"x".repeat(ChatTitle::MAX_CHARS), Service::Sandbox).is_ok());
+    /// ```
     pub const MAX_CHARS: usize = 255;
 
     /// Takes the title that a client sent for a chat on `service`.
     ///
     /// # Errors
     /// `tooLong`, `invalidCharacter`, or `required` if nothing but white space was sent.
+    ///
+    /// ```
+    /// use convoke_domain::{ChatTitle, MistakeCode, Service};
+    ///
+    /// assert_eq!(ChatTitle::new("  Kick-off ", Service::Sandbox)?.as_str(), "Kick-off");
+    /// assert_eq!(ChatTitle::new("  ", Service::Sandbox).unwrap_err().code, MistakeCode::Required);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     pub fn new(sent: &str, service: Service) -> Result<Self, Mistake> {
         let title = trimmed(sent, Self::MAX_CHARS, &[])?;
         check_service_limit(sent, service.title_limit(), service)?;
@@ -87,12 +113,26 @@ impl ChatTitle {
 
 impl CreatedBy {
     /// The longest, in characters as sent.
+    ///
+    /// ```
+    /// use convoke_domain::CreatedBy;
+    ///
+    /// assert!(CreatedBy::new(&"x".repeat(CreatedBy::MAX_CHARS + 1)).is_err());
+    /// ```
     pub const MAX_CHARS: usize = 50;
 
     /// Takes what a client sent; blank is as if absent.
     ///
     /// # Errors
     /// `tooLong` or `invalidCharacter`.
+    ///
+    /// ```
+    /// use convoke_domain::CreatedBy;
+    ///
+    /// assert_eq!(CreatedBy::new(" ada ")?.expect("not blank").as_str(), "ada");
+    /// assert_eq!(CreatedBy::new("  ")?, None);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     pub fn new(sent: &str) -> Result<Option<Self>, Mistake> {
         let text = trimmed(sent, Self::MAX_CHARS, &[])?;
         Ok((!text.is_empty()).then_some(Self(text)))
@@ -101,12 +141,26 @@ impl CreatedBy {
 
 impl Description {
     /// The longest, in characters as sent.
+    ///
+    /// ```
+    /// use convoke_domain::{Description, Service};
+    ///
+    /// assert!(Description::new(&"x".repeat(Description::MAX_CHARS), Service::Telegram).is_ok());
+    /// ```
     pub const MAX_CHARS: usize = 255;
 
     /// Takes what a client sent for a chat on `service`; blank is as if absent.
     ///
     /// # Errors
     /// `tooLong` or `invalidCharacter`.
+    ///
+    /// ```
+    /// use convoke_domain::{Description, Service};
+    ///
+    /// let description = Description::new("First line\nSecond line", Service::Telegram)?;
+    /// assert!(description.is_some());
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     pub fn new(sent: &str, service: Service) -> Result<Option<Self>, Mistake> {
         let text = trimmed(sent, Self::MAX_CHARS, &['\n', '\t'])?;
         check_service_limit(sent, service.description_limit(), service)?;

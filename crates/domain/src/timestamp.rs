@@ -9,16 +9,43 @@ use crate::{Mistake, MistakeCode};
 
 /// An instant in whole milliseconds, UTC: what the contract shows, and what is kept and compared, so that a value
 /// read from an answer works as a filter. Written as `2024-12-11T08:54:03.000Z`.
+///
+/// ```
+/// use convoke_domain::Timestamp;
+///
+/// let at: Timestamp = "2024-12-11T09:54:03.1239+01:00".parse()?;
+/// assert_eq!(at.to_string(), "2024-12-11T08:54:03.123Z");
+/// # Ok::<(), convoke_domain::Mistake>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The first instant that RFC 3339 can write.
+    ///
+    /// ```
+    /// use convoke_domain::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::MIN.to_string(), "0000-01-01T00:00:00.000Z");
+    /// ```
     pub const MIN: Self = Self(-62_167_219_200_000);
     /// The last instant that RFC 3339 can write.
+    ///
+    /// ```
+    /// use convoke_domain::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
+    /// ```
     pub const MAX: Self = Self(253_402_300_799_999);
 
     /// From milliseconds since the Unix epoch; what RFC 3339 can't write becomes its nearest neighbour that it can.
+    ///
+    /// ```
+    /// use convoke_domain::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_millis(1_733_907_243_000).to_string(), "2024-12-11T08:54:03.000Z");
+    /// assert_eq!(Timestamp::from_millis(i64::MAX), Timestamp::MAX);
+    /// ```
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         if millis < Self::MIN.0 {
@@ -31,24 +58,57 @@ impl Timestamp {
     }
 
     /// Milliseconds since the Unix epoch.
+    ///
+    /// ```
+    /// use convoke_domain::Timestamp;
+    ///
+    /// assert_eq!("1970-01-01T00:00:01Z".parse::<Timestamp>()?.as_millis(), 1000);
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
     /// This instant, later by a duration (earlier never: durations are not negative).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use convoke_domain::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_millis(1000).plus(Duration::from_secs(2)).as_millis(), 3000);
+    /// ```
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
         Self::from_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// This instant, earlier by a duration.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use convoke_domain::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_millis(1000).minus(Duration::from_secs(2)).as_millis(), -1000);
+    /// ```
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Self {
         Self::from_millis(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// How long after `earlier` this is; nothing if it is not after it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use convoke_domain::Timestamp;
+    ///
+    /// let (earlier, later) = (Timestamp::from_millis(1000), Timestamp::from_millis(3000));
+    /// assert_eq!(later.since(earlier), Duration::from_secs(2));
+    /// assert_eq!(earlier.since(later), Duration::ZERO);
+    /// ```
     #[must_use]
     pub fn since(self, earlier: Self) -> std::time::Duration {
         std::time::Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
@@ -58,6 +118,13 @@ impl Timestamp {
     ///
     /// # Errors
     /// `invalidFormat` if it is neither a date-time nor a date.
+    ///
+    /// ```
+    /// use convoke_domain::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::parse_from_bound("2024-12-11")?.to_string(), "2024-12-11T00:00:00.000Z");
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     pub fn parse_from_bound(text: &str) -> Result<Self, Mistake> {
         parse_date(text).map_or_else(|| text.parse(), |date| Ok(date.and_time(NaiveTime::MIN).and_utc().into()))
     }
@@ -66,6 +133,13 @@ impl Timestamp {
     ///
     /// # Errors
     /// `invalidFormat` if it is neither a date-time nor a date.
+    ///
+    /// ```
+    /// use convoke_domain::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::parse_to_bound("2024-12-11")?.to_string(), "2024-12-11T23:59:59.999Z");
+    /// # Ok::<(), convoke_domain::Mistake>(())
+    /// ```
     pub fn parse_to_bound(text: &str) -> Result<Self, Mistake> {
         const DAY: TimeDelta = TimeDelta::milliseconds(86_400_000 - 1);
         parse_date(text).map_or_else(|| text.parse(), |date| Ok((date.and_time(NaiveTime::MIN).and_utc() + DAY).into()))

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use convoke_domain::{
-    ChatEvent, ChatEventKind, ChatId, ChatStatus, EndReason, EventSource, ParticipantId, Record, Service, Timestamp,
-    UserProperties,
+    Chat, ChatEvent, ChatEventKind, ChatId, ChatStatus, EndReason, EventSource, ParticipantId, Record, Service,
+    Timestamp, UserProperties,
+    strategies::{event_kind, events as any_events},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -41,35 +42,6 @@ fn left(who: u8) -> ChatEventKind {
 
 fn removed(who: u8, by: Option<u8>) -> ChatEventKind {
     ChatEventKind::Removed { person: person(who), removed_by: by.map(person) }
-}
-
-fn any_kind() -> impl Strategy<Value = ChatEventKind> {
-    prop_oneof![
-        6 => (0..4u8, proptest::option::of(0..4u8)).prop_map(|(who, by)| joined(who, by)),
-        4 => (0..4u8).prop_map(left),
-        3 => (0..4u8, proptest::option::of(0..4u8)).prop_map(|(who, by)| removed(who, by)),
-        3 => (0..3u8).prop_map(|n| ChatEventKind::Renamed { title: format!("t{n}") }),
-        2 => (0..4u8, 0..3u8).prop_map(|(who, n)| ChatEventKind::Seen {
-            person: person(who),
-            properties: UserProperties { username: Some(format!("u{n}")), ..UserProperties::default() },
-        }),
-        1 => Just(ChatEventKind::GroupMade { owner: person(0), properties: UserProperties::default() }),
-        1 => Just(ChatEventKind::Failed),
-        1 => Just(ChatEventKind::Closed),
-    ]
-}
-
-fn any_source() -> impl Strategy<Value = EventSource> {
-    prop_oneof![Just(EventSource::Convoke), Just(EventSource::Log), Just(EventSource::Stream)]
-}
-
-/// A registration at 5 and events around it, many of them at the same instants.
-fn any_events() -> impl Strategy<Value = Vec<ChatEvent>> {
-    proptest::collection::vec((any_source(), 0..30i64, any_kind()), 0..40).prop_map(|told| {
-        let rest = told.into_iter().enumerate();
-        let rest = rest.map(|(number, (source, at, kind))| event(number + 1, source, at, kind));
-        std::iter::once(registered(5)).chain(rest).collect()
-    })
 }
 
 /// As a store does it: one event after the other, computing anew where one is not newer than all before.
@@ -179,7 +151,26 @@ proptest! {
     }
 
     #[test]
-    fn with_one_source_and_distinct_instants_it_is_a_plain_replay(kinds in proptest::collection::vec(any_kind(), 0..40)) {
+    fn who_was_in_and_the_title_then_are_those_of_the_record_as_it_was_then(events in any_events(), at in 0..35i64) {
+        let at = Timestamp::from_millis(at);
+        let now = Record::from_events(CHAT, &events).unwrap().chat;
+        let told = |e: &&ChatEvent| e.at <= at || matches!(e.kind, ChatEventKind::Registered { .. });
+        let then = Record::from_events(CHAT, &events.iter().filter(told).cloned().collect::<Vec<_>>()).unwrap().chat;
+        // Who brought somebody in may be learnt later, the rest not.
+        let present = |chat: &Chat| -> Vec<_> {
+            chat.present_at(at).map(|(participant, stay)| (participant.id, stay.joined_at)).collect()
+        };
+        prop_assert_eq!(present(&now), present(&then));
+        let inside: Vec<_> = then.participants.iter().filter(|p| p.is_in()).map(|p| p.id).collect();
+        prop_assert_eq!(present(&now).into_iter().map(|(id, _)| id).collect::<Vec<_>>(), inside);
+        prop_assert_eq!(now.title_at(at), then.title_at(at));
+        if at >= now.registered_at {
+            prop_assert_eq!(now.title_at(at), then.current_title());
+        }
+    }
+
+    #[test]
+    fn with_one_source_and_distinct_instants_it_is_a_plain_replay(kinds in proptest::collection::vec(event_kind(), 0..40)) {
         let mut events = vec![registered(0)];
         let mut inside: BTreeMap<ParticipantId, bool> = BTreeMap::new();
         for (number, kind) in kinds.into_iter().enumerate() {
