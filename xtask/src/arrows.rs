@@ -16,7 +16,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["domain", "provider"]),
     ("worker", &["domain", "provider", "store"]),
     ("api", &["domain", "store"]),
+    (CLIENT, &["domain"]),
 ];
+
+/// The client is for others: nothing that is shipped is built on it, only tests are.
+const CLIENT: &str = "client";
 
 /// The same for the examples: what another service would depend on.
 const EXAMPLES: &[(&str, &[&str])] = &[("who-was-there", &["domain"])];
@@ -88,7 +92,9 @@ fn arrows_of(name: &str, dependencies: &[Dependency], ours: &BTreeSet<&str>) -> 
         Some((_, arrows)) => arrows.iter().copied().collect(),
         None if name == BINARY => {
             let is_example = |other: &str| EXAMPLES.iter().any(|(name, _)| *name == other);
-            ours.iter().copied().filter(|o| *o != BINARY && !TOOLS.contains(o) && !is_example(o)).collect()
+            let is_beside =
+                |other: &str| [BINARY, CLIENT].contains(&other) || TOOLS.contains(&other) || is_example(other);
+            ours.iter().copied().filter(|other| !is_beside(other)).collect()
         }
         None if TOOLS.contains(&name) => return Vec::new(),
         None => return vec![format!("the crate {name} is not in the picture")],
@@ -119,7 +125,7 @@ mod tests {
             .filter(|(name, _)| *name != LATER)
             .map(|(name, arrows)| ((*name).to_owned(), arrows.iter().map(|to| normal(to)).collect()))
             .collect();
-        let everybody = crates.iter().map(|(name, _)| normal(name)).collect();
+        let everybody = crates.iter().filter(|(name, _)| name != CLIENT).map(|(name, _)| normal(name)).collect();
         crates.push((BINARY.to_owned(), everybody));
         crates.push(("xtask".to_owned(), vec![normal("test-support")]));
         crates.push(("test-support".to_owned(), vec![normal("domain")]));
@@ -147,12 +153,16 @@ mod tests {
         assert_eq!(with("store", normal("diesel")), Mistakes::new());
         let of_a_test = Dependency { kind: DependencyKind::Development, ..normal("test-support") };
         assert_eq!(with("api", of_a_test), Mistakes::new());
+        let of_a_test = Dependency { kind: DependencyKind::Development, ..normal("client") };
+        assert_eq!(with(BINARY, of_a_test), Mistakes::new());
     }
 
     #[test]
     fn an_arrow_too_many_is_found() {
         assert_eq!(with("api", normal("provider")), ["api → provider is not in the picture"]);
         assert_eq!(with("store", normal("test-support")), ["store → test-support is not in the picture"]);
+        assert_eq!(with(BINARY, normal("client")), ["convoke → client is not in the picture"]);
+        assert_eq!(with("client", normal("api")), ["client → api is not in the picture"]);
         let of_a_build = Dependency { kind: DependencyKind::Build, ..normal("worker") };
         assert_eq!(with("store", of_a_build), ["store → worker is not in the picture"]);
     }
