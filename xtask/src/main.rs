@@ -53,7 +53,7 @@ enum Check {
     All,
     /// The crates depend on each other as docs/architecture.md draws it.
     Arrows,
-    /// Everything public in the domain crate has an example; it compiles without an operating system.
+    /// Everything public in the domain crate has an example and a test; it compiles without an operating system.
     Domain,
     /// No test is ignored, nothing is left to be done.
     Files,
