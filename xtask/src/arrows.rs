@@ -31,7 +31,7 @@ const LATER: &str = "telegram";
 const BINARY: &str = "convoke";
 
 /// What is not shipped, so may depend on anything of ours.
-const TOOLS: &[&str] = &["test-support", "xtask"];
+const TOOLS: &[&str] = &["browser-tests", "test-support", "xtask"];
 
 /// All that `domain` may depend on; the optional ones must be optional.
 const OF_DOMAIN: &[&str] = &["chrono", "serde", "thiserror", "uuid"];

@@ -2,8 +2,10 @@
 //! them.
 
 mod arrows;
+mod browser;
 mod domain;
 mod files;
+mod install;
 mod licences;
 mod links;
 mod openapi;
@@ -37,6 +39,12 @@ enum Command {
         /// Passed on to `cargo test`; `-p PACKAGE` takes the place of `--workspace`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
+    },
+    /// Tries the pages in headless Chromium (which it installs if it is missing); screenshots are in target/screenshots.
+    Browser {
+        /// Also makes the pictures of README.md anew.
+        #[arg(long)]
+        pictures: bool,
     },
     /// Checks what the compiler doesn't.
     Check {
@@ -106,6 +114,7 @@ impl Check {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test { arguments } => test::run(&arguments),
+        Command::Browser { pictures } => browser::run(pictures),
         Command::Check { what } => what.report().and_then(|mistakes| match mistakes.len() {
             0 => Ok(()),
             1 => Err("1 mistake".to_owned()),

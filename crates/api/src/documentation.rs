@@ -11,10 +11,15 @@ use crate::{
     state::ApiState,
 };
 
-/// Swagger UI loads its own files; its styles are partly written into elements by its script.
-const SWAGGER_UI_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
+/// Swagger UI loads its own files and asks its own service, and nothing else; its style sheet has small pictures within.
+/// No script and no style is allowed in the page itself (`crates/browser-tests` sees to it that this is enough).
+const SWAGGER_UI_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Swagger UI's page, with a title and a language of our own.
+const SWAGGER_UI_PAGE: &str = include_str!("../templates/swagger-ui.html");
+/// What mends Swagger UI's own style, and the controls that it leaves without a name.
+const SWAGGER_UI_STYLE: &str = include_str!("../templates/swagger-ui.css");
+const SWAGGER_UI_SCRIPT: &str = include_str!("../templates/swagger-ui.js");
 
 /// Mounts the routes that the OpenAPI document does not tell of: pages for people.
 pub(crate) fn configure(config: &mut web::ServiceConfig, state: &ApiState) {
@@ -24,6 +29,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &ApiState) {
         let swagger = Config::new(["/openapi.json"])
             // The public validator would be asked about every document that is not on localhost.
             .validator_url("none")
+            // Without the bar on top, which asks for the address of a document.
+            .use_base_layout()
             .display_operation_id(true)
             .display_request_duration(true)
             .try_it_out_enabled(true);
@@ -59,7 +66,7 @@ pub(crate) async fn get_openapi(state: web::Data<ApiState>) -> HttpResponse {
 #[utoipa::path(
     tag = "documentation",
     security(()),
-    params(("slug" = String, Path, description = "The `code` of the error.", example = "chat-not-found")),
+    params(("slug" = crate::problem::ProblemCode, Path, description = "The `code` of the error.", example = "chat-not-found")),
     responses(
         (status = 200, description = "The page.", body = String, content_type = "text/html"),
         (status = 404, description = "`not-found`: there is no such kind of problem.",
@@ -87,15 +94,25 @@ async fn problem_style() -> HttpResponse {
 
 #[get("/swagger-ui/{file:.*}")]
 async fn swagger_ui(path: web::Path<String>, config: web::Data<Config<'static>>) -> Result<HttpResponse, Problem> {
-    let not_found = || Problem::new(ProblemKind::NotFound, "There is nothing under this path.");
-    let file = utoipa_swagger_ui::serve(&path, Arc::clone(&config)).map_err(|error| {
-        tracing::error!(%error, "Swagger UI can't be served");
-        Problem::internal()
-    })?;
-    let file = file.ok_or_else(not_found)?;
+    let (content_type, bytes) = match path.as_str() {
+        "" | "index.html" => ("text/html; charset=utf-8".to_owned(), SWAGGER_UI_PAGE.into()),
+        "convoke.css" => ("text/css; charset=utf-8".to_owned(), SWAGGER_UI_STYLE.into()),
+        "convoke.js" => ("text/javascript; charset=utf-8".to_owned(), SWAGGER_UI_SCRIPT.into()),
+        path => vendored(path, &config)?,
+    };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_SECURITY_POLICY, SWAGGER_UI_POLICY))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .content_type(file.content_type)
-        .body(file.bytes.into_owned()))
+        .content_type(content_type)
+        .body(bytes))
+}
+
+/// A file of Swagger UI as it comes: its type and what is in it.
+fn vendored(path: &str, config: &web::Data<Config<'static>>) -> Result<(String, web::Bytes), Problem> {
+    let file = utoipa_swagger_ui::serve(path, Arc::clone(config)).map_err(|error| {
+        tracing::error!(%error, "Swagger UI can't be served");
+        Problem::internal()
+    })?;
+    let file = file.ok_or_else(|| Problem::new(ProblemKind::NotFound, "There is nothing under this path."))?;
+    Ok((file.content_type, file.bytes.into_owned().into()))
 }

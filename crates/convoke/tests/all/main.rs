@@ -7,3 +7,4 @@ mod start;
 mod stop;
 mod story;
 mod support;
+mod tour;

@@ -1,0 +1,98 @@
+//! The pages of the service in a real browser, with what that needs: Chromium with its driver, installed by the system's
+//! package manager, and axe-core from npm. The test itself is `crates/browser-tests`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    Failure,
+    install::{self, Recipe},
+    repository,
+};
+
+const CHROMIUM: &[Recipe] = &[
+    &[
+        &["apt-get", "update"],
+        &["apt-get", "install", "--yes", "--no-install-recommends", "chromium", "chromium-driver"],
+    ],
+    &[&["dnf", "install", "--assumeyes", "chromium", "chromedriver"]],
+    &[&["apk", "add", "chromium", "chromium-chromedriver"]],
+    &[&["pacman", "--sync", "--refresh", "--noconfirm", "chromium"]],
+];
+const HOW_TO_INSTALL_CHROMIUM: &str =
+    "Chromium or chromedriver is missing: `apt-get install chromium chromium-driver` installs both";
+
+const NPM: &[Recipe] = &[
+    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "npm"]],
+    &[&["dnf", "install", "--assumeyes", "npm"]],
+    &[&["apk", "add", "npm"]],
+    &[&["pacman", "--sync", "--refresh", "--noconfirm", "npm"]],
+    &[&["brew", "install", "node"]],
+];
+const HOW_TO_INSTALL_NPM: &str = "npm is missing, which fetches axe-core: `apt-get install npm` installs it";
+
+/// The screenshots that README.md shows, and where they are checked in.
+const PICTURES: &[&str] = &["swagger-ui", "invitation-desktop"];
+const PICTURES_FOLDER: &str = "docs/pictures";
+/// A picture that is much larger makes every clone larger.
+const PICTURE_BYTES: u64 = 200_000;
+
+/// Runs the test in the browser; then puts the pictures of README.md in their place, if they are to be made anew.
+pub fn run(pictures: bool) -> Result<(), Failure> {
+    let has_browser = || {
+        ["chromium", "chromium-browser"].iter().any(|name| install::is_program(name))
+            && install::is_program("chromedriver")
+    };
+    install::provide("Chromium with its driver", has_browser, CHROMIUM, HOW_TO_INSTALL_CHROMIUM)?;
+    let target = repository::metadata()?.target_directory.into_std_path_buf();
+    let axe = axe(&target)?;
+    let screenshots = target.join("screenshots");
+
+    let build = ["build", "--locked", "-p", "convoke", "-p", "convoke-browser-tests"];
+    finish(repository::cargo().args(build), "the build")?;
+    let program = |name: &str| target.join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let mut test = Command::new(program("convoke-browser-tests"));
+    finish(test.arg(program("convoke")).arg(axe).arg(&screenshots), "the browser test")?;
+    eprintln!("xtask: screenshots are in {}", screenshots.display());
+    if pictures { keep_pictures(&screenshots) } else { Ok(()) }
+}
+
+/// The script of axe-core, of the version that `crates/browser-tests/package-lock.json` names. Its licence is the MPL
+/// 2.0, which we do not ship anything under: it is fetched for the test, used as it is, and no part of it is committed.
+fn axe(target: &Path) -> Result<PathBuf, Failure> {
+    install::provide("npm", || install::is_program("npm"), NPM, HOW_TO_INSTALL_NPM)?;
+    let (from, folder) = (repository::root().join("crates/browser-tests"), target.join("browser-tests"));
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for file in ["package.json", "package-lock.json"] {
+        copy(&from.join(file), &folder.join(file))?;
+    }
+    let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+    finish(Command::new("npm").args(words).current_dir(&folder), "`npm ci`")?;
+    Ok(folder.join("node_modules/axe-core/axe.min.js"))
+}
+
+fn keep_pictures(screenshots: &Path) -> Result<(), Failure> {
+    let folder = repository::root().join(PICTURES_FOLDER);
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for name in PICTURES {
+        let file = format!("{name}.png");
+        let bytes = copy(&screenshots.join(&file), &folder.join(&file))?;
+        if bytes > PICTURE_BYTES {
+            return Err(format!("{PICTURES_FOLDER}/{file} has {bytes} bytes, more than {PICTURE_BYTES}"));
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<u64, Failure> {
+    fs::copy(from, to).map_err(|error| format!("{} → {}: {error}", from.display(), to.display()))
+}
+
+/// Runs a command to its end.
+fn finish(command: &mut Command, what: &str) -> Result<(), Failure> {
+    let status = command.status().map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?;
+    if status.success() { Ok(()) } else { Err(format!("{what} failed")) }
+}
