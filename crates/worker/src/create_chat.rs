@@ -50,7 +50,7 @@ pub async fn make(
         (None, None) => create(inner, provider, operation, &request, &progress).await?,
         (None, Some(since)) => {
             if let Some(found) = provider.find_created(&request, since).await? {
-                tracing::info!(group = %found.provider_chat_id, "found the group that an earlier call made");
+                tracing::info!("found the group that an earlier call made");
                 keep(inner, operation, &progress, &found).await?;
                 found
             } else {
