@@ -1,9 +1,12 @@
 //! The whole way: a chat is registered, somebody is invited, joins, is seen, is removed; on each database.
 
-use convoke_test_support::create_database;
-use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
-use crate::support::{Place, answer};
+use convoke_client::{Client, ListChats, NewChat, Tagged};
+use convoke_domain::{Chat, ChatFilter, ChatId, ChatStatus, EndReason, OperationStatus, OperationType, Participant};
+use convoke_test_support::create_database;
+
+use crate::support::{self, PATIENCE, Place, answer};
 
 #[tokio::test]
 async fn the_story_on_sqlite() {
@@ -18,46 +21,54 @@ async fn the_story_on_postgresql() {
 
 async fn tell(place: &Place) {
     let service = place.start();
-    let api = service.api(&place.token());
+    let (client, http) = (service.typed(&place.token()), support::client());
 
-    let id = api.register("Kick-off").await;
-    let chat = format!("/chats/{id}");
-    let wait = api.get(&format!("{chat}/invitation")).header("Prefer", "wait=10");
-    let (status, invitation) = answer(wait).await;
-    assert_eq!(status, 200, "{invitation}");
-    let link = invitation["invitation"].as_str().unwrap();
+    let chat = client.register_and_wait(&NewChat::new("Kick-off").created_by("ann"), PATIENCE).await.unwrap();
+    assert_eq!((chat.status, chat.current_title()), (ChatStatus::Active, Some("Kick-off")));
+    let link = client.get_chat_invitation(chat.id, Some(PATIENCE)).await.unwrap().invitation;
     assert!(link.starts_with(&format!("http://{}/sandbox/", place.public)), "{link}");
 
-    let (status, page) = answer(api.client.get(link)).await;
+    let (status, page) = answer(http.get(&link)).await;
     assert!(status == 200 && page.as_str().unwrap().contains("Kick-off"), "{page}");
     let form = [("username", "grace"), ("firstname", "Grace")];
-    let (status, _) = answer(api.client.post(format!("{link}/join")).form(&form)).await;
+    let (status, _) = answer(http.post(format!("{link}/join")).form(&form)).await;
     assert_eq!(status, 303);
 
-    let seen = api.until(&chat, |chat| participant(chat, "grace").is_some()).await;
-    assert_eq!(seen["status"], "active");
+    let Tagged { value: seen, tag, .. } = until_in(&client, chat.id, "grace").await;
     let grace = participant(&seen, "grace").unwrap();
-    assert_eq!(grace["participations"][0]["isActive"], true);
+    assert!(grace.is_in());
+    let tag = tag.unwrap();
+    assert_eq!(client.get_chat_if_changed(chat.id, &tag).await.unwrap(), None);
 
-    let path = format!("{chat}/participants/{}", grace["id"].as_str().unwrap());
-    let (status, removal) = answer(api.delete(&path)).await;
-    assert_eq!(status, 202, "{removal}");
-    let operation = format!("/operations/{}", removal["operationId"].as_str().unwrap());
-    api.until(&operation, |operation| operation["status"] == "succeeded").await;
-    let (_, after) = answer(api.get(&chat)).await;
-    let stay = &participant(&after, "grace").unwrap()["participations"][0];
-    assert_eq!((&stay["isActive"], &stay["endReason"]), (&json!(false), &json!("removed")));
+    let removal = client.remove_participant(chat.id, grace.id).await.unwrap();
+    let operation = client.wait_for_operation(removal.operation_id, PATIENCE).await.unwrap();
+    assert_eq!((operation.kind, operation.status), (OperationType::RemoveParticipant, OperationStatus::Succeeded));
+    let after = client.get_chat_if_changed(chat.id, &tag).await.unwrap().expect("it has changed").value;
+    let stay = &participant(&after, "grace").unwrap().participations[0];
+    assert_eq!((stay.is_active, stay.end_reason), (false, Some(EndReason::Removed)));
 
-    let (status, list) = answer(api.get("/chats?isActive=true")).await;
-    assert_eq!((status, &list["_metadata"]["totalRecords"]), (200, &json!(1)), "{list}");
-    assert_eq!(list["records"][0], after);
+    let active = ChatFilter { is_active: Some(true), ..ChatFilter::default() };
+    let list = client.list_chats(&ListChats { filter: active, ..ListChats::default() }).await.unwrap();
+    assert_eq!((list.metadata.total_records, list.records), (Some(1), vec![after]));
     place.told(&["doctor"]);
     service.stop();
 }
 
-fn participant<'a>(chat: &'a Value, username: &str) -> Option<&'a Value> {
-    let participants = chat["participants"].as_array()?;
-    participants.iter().find(|participant| participant["userProperties"]["username"] == username)
+/// The record once this person is in.
+async fn until_in(client: &Client, id: ChatId, username: &str) -> Tagged<Chat> {
+    let begun = Instant::now();
+    loop {
+        let chat = client.get_chat(id).await.unwrap();
+        if participant(&chat.value, username).is_some() {
+            return chat;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{username} does not come: {chat:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn participant<'a>(chat: &'a Chat, username: &str) -> Option<&'a Participant> {
+    chat.participants.iter().find(|participant| participant.user_properties.username.as_deref() == Some(username))
 }
 
 #[tokio::test(flavor = "multi_thread")]

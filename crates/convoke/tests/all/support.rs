@@ -13,7 +13,7 @@ use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the program is started: empty at first, with settings in the environment that keep tests apart.
 pub struct Place {
@@ -167,6 +167,12 @@ impl Service<'_> {
         Api { client: client(), base: format!("http://{}", self.place.public), token: token.to_owned() }
     }
 
+    /// The typed client that other services use.
+    pub fn typed(&self, token: &str) -> convoke_client::Client {
+        let base = format!("http://{}", self.place.public);
+        convoke_client::Client::builder(&base).token(token).http(Client::builder().no_proxy()).build().unwrap()
+    }
+
     pub async fn admin(&self, path: &str) -> StatusCode {
         client().get(format!("http://{}{path}", self.place.admin)).send().await.unwrap().status()
     }
@@ -195,10 +201,6 @@ impl Api {
 
     pub fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(self.private(path)).bearer_auth(&self.token)
-    }
-
-    pub fn delete(&self, path: &str) -> RequestBuilder {
-        self.client.delete(self.private(path)).bearer_auth(&self.token)
     }
 
     fn private(&self, path: &str) -> String {
