@@ -2,13 +2,16 @@
 //! them.
 
 mod arrows;
+mod breaking;
 mod browser;
 mod domain;
 mod files;
 mod install;
 mod licences;
 mod links;
+mod node;
 mod openapi;
+mod openapi_lint;
 mod postgres;
 mod repository;
 mod test;
@@ -53,6 +56,8 @@ enum Command {
     },
     /// Writes openapi/openapi.json, as the service serves it.
     Openapi,
+    /// Asks linters about openapi/openapi.json; they are Node.js packages, installed below target/.
+    OpenapiLint,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,6 +66,8 @@ enum Check {
     All,
     /// The crates depend on each other as docs/architecture.md draws it.
     Arrows,
+    /// openapi/openapi.json breaks no client of the last released one.
+    Breaking,
     /// Everything public in the domain crate has an example and a test; it compiles without an operating system.
     Domain,
     /// No test is ignored, nothing is left to be done.
@@ -86,6 +93,7 @@ impl Check {
                 Ok(mistakes)
             }
             Self::Arrows => arrows::check(),
+            Self::Breaking => breaking::check(),
             Self::Domain => domain::check(),
             Self::Files => files::check(),
             Self::Licences => licences::check(),
@@ -121,6 +129,7 @@ fn main() -> ExitCode {
             number => Err(format!("{number} mistakes")),
         }),
         Command::Openapi => openapi::write(),
+        Command::OpenapiLint => openapi_lint::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,15 @@
 //! The OpenAPI document. Each operation tells its own part where its handler is; what all of them share is added here,
 //! so that it can't be forgotten.
 
+mod bounds;
+mod examples;
+
 use actix_web::App;
 use utoipa::{
-    OpenApi, PartialSchema as _,
+    OpenApi,
     openapi::{
-        Components, ContentBuilder, HeaderBuilder, ObjectBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
-        Schema,
-        example::{Example, ExampleBuilder},
+        Components, ContentBuilder, HeaderBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, Schema,
+        example::ExampleBuilder,
         path::Operation,
         schema::{SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -27,7 +29,12 @@ use crate::{
         title = "Convoke",
         description = "Registers chats on messengers and keeps the record of who was in them and when.\n\n\
             Errors are problems (RFC 9457, `application/problem+json`); the `type` of each is the path of a page that \
-            explains it. Times are RFC 3339, UTC, in milliseconds. Absent values are left out, never `null`.",
+            explains it. Times are RFC 3339, UTC, in milliseconds. Absent values are left out, never `null`.\n\n\
+            Under `/api/v1/private` every request needs a token: without one, 401, whatever the path. A path that is not \
+            in this document is 404 `not-found`; one that is, with a method that is not, 405 `method-not-allowed` with \
+            the header `Allow`. `HEAD` works as `GET`.\n\n\
+            What is sent is held to these schemas: a member or parameter that is not in them is a mistake. What is \
+            answered may grow: expect members that are not known yet, and new values where there is a list of them.",
         contact(name = "The developers of Convoke"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
@@ -42,9 +49,14 @@ use crate::{
 )]
 struct ApiDoc;
 
-/// The problems that every private operation can answer with: name of the response, status, what it says, and whether
-/// there is a header of its own.
-const SHARED_PROBLEMS: [(&str, &str, &str, Option<&str>); 6] = [
+const REQUEST_ID: &str = "X-Request-Id";
+
+/// A problem that many operations can answer with: name of the response, status, what it says, and whether there is a
+/// header of its own.
+type SharedProblem = (&'static str, &'static str, &'static str, Option<&'static str>);
+
+/// Those that every private operation can answer with.
+const SHARED_PROBLEMS: [SharedProblem; 6] = [
     ("InvalidRequest", "400", "`invalid-request`: `errors` names every mistake.", None),
     ("Unauthorized", "401", "`unauthorized`: no valid token was sent.", Some("WWW-Authenticate")),
     ("Forbidden", "403", "`forbidden`: the token lacks the scope that is needed.", Some("WWW-Authenticate")),
@@ -52,6 +64,9 @@ const SHARED_PROBLEMS: [(&str, &str, &str, Option<&str>); 6] = [
     ("InternalError", "500", "`internal-error`: it is in the service's log.", None),
     ("ServiceUnavailable", "503", "`service-unavailable`: try again in a moment.", Some("Retry-After")),
 ];
+
+/// Those that every other operation can answer with.
+const OF_ALL: &[SharedProblem] = &[SHARED_PROBLEMS[4]];
 
 /// The document, the same in every installation.
 #[must_use]
@@ -61,14 +76,19 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_default();
     add_security_scheme(components);
     add_shared_components(components);
-    components.responses.values_mut().for_each(complete);
+    components.responses.values_mut().for_each(|response| complete(response, "/api/v1/private/chats"));
+    bounds::of_components(components);
     for (path, item) in &mut document.paths.paths {
-        let is_private = path.starts_with(crate::frame::PRIVATE);
+        let shared = if path.starts_with(crate::frame::PRIVATE) { &SHARED_PROBLEMS[..] } else { OF_ALL };
         for operation in operations(item) {
-            if is_private {
-                add_shared_problems(operation);
-            }
-            operation.responses.responses.values_mut().for_each(complete);
+            add_problems(operation, shared);
+            operation.responses.responses.values_mut().for_each(|response| complete(response, path));
+            operation.parameters.iter_mut().flatten().for_each(|parameter| {
+                if let RefOr::T(parameter) = parameter {
+                    bounds::of_parameter(parameter);
+                }
+            });
+            add_examples(operation);
         }
     }
     forbid_null(&mut document);
@@ -102,12 +122,10 @@ fn add_security_scheme(components: &mut Components) {
 }
 
 fn add_shared_components(components: &mut Components) {
-    let request_id = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(64));
-    let request_id = HeaderBuilder::new()
-        .schema(Some(request_id))
-        .description(Some("The request's name: the client's own if it sent one that will do, else a new one."))
-        .build();
-    components.headers.insert("X-Request-Id".to_owned(), request_id.into());
+    let name = "The request's name: the client's own if it sent one that will do, else a new one.";
+    let mut request_id = HeaderBuilder::new().description(Some(name)).build();
+    bounds::of_header(REQUEST_ID, &mut request_id);
+    components.headers.insert(REQUEST_ID.to_owned(), request_id.into());
     for (name, _, description, header) in SHARED_PROBLEMS {
         components.responses.insert(name.to_owned(), problem_response(description, header).into());
     }
@@ -116,45 +134,55 @@ fn add_shared_components(components: &mut Components) {
 fn problem_response(description: &str, header: Option<&str>) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let response = ResponseBuilder::new().description(description).content(PROBLEM_JSON, content);
-    match header {
-        Some(name @ "Retry-After") => {
-            let header = HeaderBuilder::new()
-                .schema(Some(u32::schema()))
-                .description(Some("After how many seconds to try again."));
-            response.header(name, header.build()).build()
-        }
-        Some(name) => {
-            let header =
-                HeaderBuilder::new().schema(Some(String::schema())).description(Some("What is asked for (RFC 6750)."));
-            response.header(name, header.build()).build()
-        }
-        None => response.build(),
-    }
+    let Some(name) = header else { return response.build() };
+    let what =
+        if name == "Retry-After" { "After how many seconds to try again." } else { "What is asked for (RFC 6750)." };
+    response.header(name, HeaderBuilder::new().description(Some(what)).build()).build()
 }
 
-fn add_shared_problems(operation: &mut Operation) {
-    for (name, status, ..) in SHARED_PROBLEMS {
-        let shared = RefOr::Ref(Ref::from_response_name(name));
-        operation.responses.responses.entry(status.to_owned()).or_insert(shared);
+fn add_problems(operation: &mut Operation, problems: &[SharedProblem]) {
+    for (name, status, ..) in problems {
+        let shared = RefOr::Ref(Ref::from_response_name(*name));
+        operation.responses.responses.entry((*status).to_owned()).or_insert(shared);
     }
 }
 
 /// Gives an answer what every answer has; one that is a problem, an example of each kind that its description names.
-fn complete(response: &mut RefOr<Response>) {
+fn complete(response: &mut RefOr<Response>, path: &str) {
     let RefOr::T(response) = response else { return };
-    let request_id = RefOr::Ref(Ref::new("#/components/headers/X-Request-Id"));
-    response.headers.insert("X-Request-Id".to_owned(), request_id);
+    for (name, header) in &mut response.headers {
+        if let RefOr::T(header) = header {
+            bounds::of_header(name, header);
+        }
+    }
+    response.headers.insert(REQUEST_ID.to_owned(), bounds::shared_header(REQUEST_ID));
     if let Some(RefOr::T(content)) = response.content.get_mut(PROBLEM_JSON) {
         let kinds = response.description.split('`').filter_map(ProblemKind::from_slug);
+        let example = |kind: ProblemKind| {
+            ExampleBuilder::new().summary(kind.entry().title).value(Some(examples::problem(kind, path))).build()
+        };
         content.examples = kinds.map(|kind| (kind.entry().slug.to_owned(), example(kind).into())).collect();
     }
 }
 
-fn example(kind: ProblemKind) -> Example {
-    let entry = kind.entry();
-    let body = ProblemBody::new(kind, entry.meaning, "/api/v1/private/chats", "1f6c2f0e-7a52-4d0e-9d0b-6e1f5a0c1c1e");
-    let value = serde_json::to_value(body).expect("texts are always written");
-    ExampleBuilder::new().summary(entry.title).value(Some(value)).build()
+/// Shows what is sent and what is answered where all is well.
+fn add_examples(operation: &mut Operation) {
+    let Some(id) = &operation.operation_id else { return };
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            if let RefOr::T(content) = content {
+                content.example = examples::request(id);
+            }
+        }
+    }
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        for (media_type, content) in &mut response.content {
+            if let (RefOr::T(content), true) = (content, media_type != PROBLEM_JSON) {
+                content.example = examples::answer(id, status);
+            }
+        }
+    }
 }
 
 /// Absent values are left out, never `null` (`contract.md`), so no schema admits it. What derives the schemas sees an

@@ -278,7 +278,7 @@ impl Problem {
 
     /// The whole problem, as an answer shows it.
     pub fn body<'a>(&'a self, instance: &'a str, request_id: &'a str) -> ProblemBody<'a> {
-        ProblemBody { errors: &self.errors, ..ProblemBody::new(self.kind, &self.detail, instance, request_id) }
+        ProblemBody::new(self.kind, &self.detail, instance, request_id).with_errors(&self.errors)
     }
 }
 
@@ -338,10 +338,15 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody<'a> {
     /// The kind of problem: a path of this service that explains it.
-    #[schema(format = "uri-reference", pattern = "^/problems/[a-z-]+$", example = "/problems/chat-not-found")]
+    #[schema(
+        format = "uri-reference",
+        pattern = "^/problems/[a-z-]+$",
+        max_length = 64,
+        example = "/problems/chat-not-found"
+    )]
     r#type: String,
     /// The kind of problem, in a few words.
-    #[schema(example = "No such chat")]
+    #[schema(max_length = 64, example = "No such chat")]
     title: &'a str,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599, example = 404)]
@@ -359,7 +364,7 @@ pub(crate) struct ProblemBody<'a> {
     #[schema(example = false)]
     retryable: bool,
     /// The request, as in the header `X-Request-Id` and in the log.
-    #[schema(example = "1f6c2f0e-7a52-4d0e-9d0b-6e1f5a0c1c1e")]
+    #[schema(max_length = 64, pattern = "^[!-~]+$", example = "1f6c2f0e-7a52-4d0e-9d0b-6e1f5a0c1c1e")]
     request_id: &'a str,
     /// Every mistake in the request, if that is what is wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -394,6 +399,11 @@ impl<'a> ProblemBody<'a> {
             request_id,
             errors: &[],
         }
+    }
+
+    /// The same, with these mistakes of the request.
+    pub fn with_errors(self, errors: &'a [InputError]) -> Self {
+        Self { errors, ..self }
     }
 }
 

@@ -13,6 +13,11 @@ function mend() {
       element.setAttribute("aria-label", name);
     }
   }
+  for (const row of document.querySelectorAll("tr[data-param-name]")) {
+    for (const field of row.querySelectorAll(":is(input, select, textarea):not([aria-label])")) {
+      field.setAttribute("aria-label", row.dataset.paramName);
+    }
+  }
   for (const box of document.querySelectorAll("pre.microlight:not([tabindex])")) {
     box.tabIndex = 0;
   }

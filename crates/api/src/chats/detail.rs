@@ -23,7 +23,7 @@ use crate::{
     security(("bearer" = ["chats:read"])),
     params(
         ("chatId" = ChatId, Path, description = "The chat.", example = "9a983789-1709-4543-aa31-a02867680017"),
-        ("If-None-Match" = Option<String>, Header, example = "\"1-7\"",
+        ("If-None-Match" = Option<String>, Header,
             description = "Tags of representations that the client has already (RFC 9110)."),
     ),
     responses(

@@ -39,6 +39,7 @@ const PARAMETERS: [Known; 8] = [
 #[expect(dead_code, reason = "it describes the answer in the OpenAPI document")]
 pub(crate) struct ChatList {
     /// The chats.
+    #[schema(max_items = 200)]
     records: Vec<Chat>,
     /// Which page it is, and of how many.
     _metadata: ListMetadata,
@@ -52,7 +53,7 @@ pub(crate) struct ChatList {
 struct ListMetadata {
     /// The page, from 0; not in a walk.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 2_147_483_647)]
     current_page: Option<u32>,
     /// How many pages there are; not in a walk.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,22 +124,22 @@ enum Question {
             description = "Which page, from 0, which is the default. Not with `cursor`.", example = 0),
         ("size" = Option<i32>, Query, minimum = 1, maximum = 200,
             description = "How many chats on a page: 20 where nothing is said.", example = 20),
-        ("sort" = Option<Vec<SortOrder>>, Query, style = Form, explode,
+        ("sort" = Option<Vec<SortOrder>>, Query, style = Form, explode, max_items = 7,
             description = "`field`, `field,asc` or `field,desc`; several make an order of several keys, each field once. \
                 Fields are `registeredAt`, `updatedAt`, `title`, `createdBy`, `service`, `isActive` and `id`. Without \
                 it: `registeredAt,desc`. Not with `cursor`.",
             example = json!(["title,asc"])),
-        ("isActive" = Option<bool>, Query, description = "Only chats that are active, or only others.", example = true),
+        ("isActive" = Option<bool>, Query, description = "Only chats that are active, or only others."),
         ("id" = Option<Vec<convoke_domain::ChatId>>, Query, style = Form, explode, max_items = 200,
             description = "Only these chats."),
-        ("fromDate" = Option<String>, Query, example = "2024-12-11",
+        ("fromDate" = Option<String>, Query,
             pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?$",
             description = "Only chats registered at this instant or later: a date-time (RFC 3339; without a zone: UTC), \
                 or a date, which is its first instant."),
-        ("toDate" = Option<String>, Query, example = "2024-12-11T08:54:03.000Z",
+        ("toDate" = Option<String>, Query,
             pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?$",
             description = "Only chats registered at this instant or earlier; a date is its last instant."),
-        ("cursor" = Option<String>, Query, allow_reserved = false, pattern = r"^(-?[0-9a-f]+\.[0-9a-f]{32})?$",
+        ("cursor" = Option<String>, Query, allow_reserved = false, max_length = 50, pattern = r"^(-?[0-9a-f]+\.[0-9a-f]{32})?$",
             description = "Empty to begin a walk; then as the link `next` has it."),
     ),
     responses(

@@ -54,7 +54,7 @@ pub(crate) struct NewChatBody {
     service: Option<Service>,
     /// An id of the client's own choice: a UUID of version 4, new within the tenant. The same registration sent again
     /// under the same id changes nothing and is answered as the first one was.
-    #[schema(value_type = Option<String>, format = Uuid,
+    #[schema(value_type = Option<String>, format = Uuid, max_length = 36,
         example = "9a983789-1709-4543-aa31-a02867680017",
         pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-4[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$")]
     id: Option<String>,
@@ -89,8 +89,7 @@ pub(crate) struct AcceptedChatBody {
     params(
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
             description = "A key of the client's own: the same request again under the same key is not done again, but \
-                answered as the first one was. Kept for 24 hours at least.",
-            example = "8e03978e-40d5-43e8-bc93-6894a57f9324"),
+                answered as the first one was. Kept for 24 hours at least."),
         ("Prefer" = Option<String>, Header, example = "wait=10",
             description = "`wait=N`: wait up to N seconds (at most 30) until the chat is active (RFC 7240)."),
     ),
@@ -122,7 +121,8 @@ pub(crate) struct AcceptedChatBody {
                     parameters(("operationId" = "$response.body#/operationId")))),
             )),
         (status = 409, description = "`provider-not-configured`, `chat-id-taken` or `request-in-progress`.",
-            body = ProblemBody, content_type = "application/problem+json"),
+            body = ProblemBody, content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "After how many seconds to try again, if that helps."))),
         (status = 413, description = "`body-too-large`.",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`.",

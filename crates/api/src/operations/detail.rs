@@ -29,7 +29,7 @@ struct OperationBody<'a> {
     /// The chat it is about.
     chat_id: ChatId,
     /// How often it has been tried; times that the messenger itself put off do not count.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 2_147_483_647)]
     attempts: u32,
     /// When it was accepted.
     created_at: Timestamp,

@@ -42,8 +42,7 @@ pub(crate) struct AcceptedRemoval {
             example = "5a9b042b-36ca-4aab-ba50-7ceda030d33f"),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
             description = "A key of the client's own: the same request again under the same key is not done again, but \
-                answered as the first one was. Kept for 24 hours at least.",
-            example = "8e03978e-40d5-43e8-bc93-6894a57f9324"),
+                answered as the first one was. Kept for 24 hours at least."),
     ),
     responses(
         (status = 202, description = "The removal is accepted.", body = AcceptedRemoval,
@@ -59,7 +58,8 @@ pub(crate) struct AcceptedRemoval {
         (status = 404, description = "`chat-not-found` or `participant-not-found`.",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`chat-not-active`, `participant-is-owner` or `request-in-progress`.",
-            body = ProblemBody, content_type = "application/problem+json"),
+            body = ProblemBody, content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "After how many seconds to try again, if that helps."))),
         (status = 422, description = "`idempotency-key-reused`: another request was made under this key.",
             body = ProblemBody, content_type = "application/problem+json"),
     )

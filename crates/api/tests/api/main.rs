@@ -23,4 +23,5 @@ mod list;
 mod operations;
 mod participants;
 mod register;
+mod schemas;
 mod service;

@@ -1,0 +1,82 @@
+//! openapi/openapi.json as linters see it: Redocly's recommended rules, Spectral's for OpenAPI and its set after OWASP's
+//! list of risks. What they are told to leave out stands, with the reason, in the files in openapi/lint/.
+//!
+//! The linters are Node.js packages. They are installed below target/ from the lock file, and asked to tell nobody.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{Failure, node, repository};
+
+const DOCUMENT: &str = "openapi/openapi.json";
+const SETTINGS: &str = "openapi/lint";
+/// Where they are installed and run: what they are to find must lie beside their packages.
+const FOLDER: &str = "target/openapi-lint";
+const LOCK: &str = "package-lock.json";
+
+pub fn run() -> Result<(), Failure> {
+    node::provide()?;
+    let folder = repository::root().join(FOLDER);
+    fs::create_dir_all(&folder).map_err(|error| format!("{FOLDER}: {error}"))?;
+    install(&folder)?;
+    for file in ["redocly.yaml", ".redocly.lint-ignore.yaml", ".spectral.yaml"] {
+        copy(&Path::new(SETTINGS).join(file), &folder)?;
+    }
+    copy(Path::new(DOCUMENT), &folder)?;
+    let redocly = redocly(&folder)?;
+    let spectral = spectral(&folder)?;
+    if redocly && spectral { Ok(()) } else { Err(format!("the linters have findings in {DOCUMENT}")) }
+}
+
+/// Installs what the lock file names, unless that is what is there.
+fn install(folder: &Path) -> Result<(), Failure> {
+    let wanted = repository::read(&Path::new(SETTINGS).join(LOCK))?;
+    let is_there = fs::read_to_string(folder.join("installed.json")).is_ok_and(|installed| installed == wanted);
+    if is_there {
+        return Ok(());
+    }
+    for file in ["package.json", LOCK] {
+        copy(&Path::new(SETTINGS).join(file), folder)?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
+    if !succeeds(npm, folder)? {
+        return Err(format!("`npm ci` failed in {FOLDER}"));
+    }
+    fs::write(folder.join("installed.json"), wanted).map_err(|error| format!("{FOLDER}: {error}"))
+}
+
+fn redocly(folder: &Path) -> Result<bool, Failure> {
+    let mut command = linter(folder, "redocly");
+    command.args(["lint", "--config=redocly.yaml", "--format=stylish", "openapi.json"]);
+    // It would ask the network for a newer one of itself, and report on its use.
+    command.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
+    succeeds(command, folder)
+}
+
+fn spectral(folder: &Path) -> Result<bool, Failure> {
+    let mut command = linter(folder, "spectral");
+    command.args(["lint", "--ruleset=.spectral.yaml", "--fail-severity=hint", "openapi.json"]);
+    succeeds(command, folder)
+}
+
+fn linter(folder: &Path, name: &str) -> Command {
+    let program: PathBuf = folder.join("node_modules/.bin").join(name);
+    Command::new(program)
+}
+
+fn succeeds(mut command: Command, folder: &Path) -> Result<bool, Failure> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.current_dir(folder).stdin(Stdio::null()).status();
+    status.map(|status| status.success()).map_err(|error| format!("{name}: {error}"))
+}
+
+/// Copies a file of the repository into the folder.
+fn copy(file: &Path, folder: &Path) -> Result<(), Failure> {
+    let name = file.file_name().unwrap_or_default();
+    let copied = fs::copy(repository::root().join(file), folder.join(name));
+    copied.map(drop).map_err(|error| format!("{}: {error}", file.display()))
+}
