@@ -1,4 +1,4 @@
-//! Swagger UI: authorised, and three operations tried out.
+//! Swagger UI: authorised, and operations tried out.
 
 use crate::{
     Failure, Outcome,
@@ -11,6 +11,12 @@ use crate::{
 const KNOWN: &[Known] = &[
     // The path of an operation is a link within the button that unfolds it. Without it, nobody could link to one.
     Known { rule: "nested-interactive", element: "opblock-summary-control" },
+];
+
+/// What Swagger UI 5 says in the console, and we can't help.
+const KNOWN_COMPLAINTS: &[&str] = &[
+    // It looks for a field of its own for ids in a list, has none, and takes the one for text.
+    "\"Could not find component:\" \"JsonSchema_string_uuid\"",
 ];
 
 const CHATS: &str = "/api/v1/private/chats";
@@ -31,13 +37,14 @@ pub async fn explore(browser: &Browser, service: &Service) -> Outcome {
     let record = service.record_where(CHAT, |record| participant(record, "grace").is_some()).await?;
     let grace = participant(&record, "grace").and_then(|one| one["id"].as_str()).unwrap_or_default().to_owned();
     look(browser, &mut barriers).await?;
+    list(browser, &mut barriers).await?;
     remove(browser, &grace, &mut barriers).await?;
     service.record_where(CHAT, |record| end_reason(record, "grace") == Some("removed")).await?;
 
     browser.show_on(Screen::Phone).await?;
     browser.picture("swagger-ui-phone").await?;
     browser.show_on(Screen::Desktop).await?;
-    browser.assert_quiet(&service.url).await?;
+    browser.assert_quiet_but(&service.url, KNOWN_COMPLAINTS).await?;
     accessibility::none(&barriers)
 }
 
@@ -67,6 +74,14 @@ async fn look(browser: &Browser, barriers: &mut Vec<String>) -> Outcome {
     execute(browser, &block, "200").await?;
     barriers.extend(accessibility::barriers(browser, KNOWN).await?);
     picture_of(browser, &block, "swagger-ui-get").await?;
+    fold(browser, &block).await
+}
+
+/// With everything as Swagger UI fills it in: what the examples say can be sent.
+async fn list(browser: &Browser, barriers: &mut Vec<String>) -> Outcome {
+    let block = unfold(browser, "get", CHATS).await?;
+    execute(browser, &block, "200").await?;
+    barriers.extend(accessibility::barriers(browser, KNOWN).await?);
     fold(browser, &block).await
 }
 
