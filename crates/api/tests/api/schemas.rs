@@ -89,6 +89,29 @@ fn every_example_is_valid() {
     }
 }
 
+/// Without this, all of the above could hold of a validator that looks at nothing.
+#[test]
+fn what_is_wrong_anywhere_within_is_seen() {
+    let document = document();
+    let response = &document["paths"][format!("{CHATS}/{{chatId}}")]["get"]["responses"]["200"];
+    let content = &response["content"]["application/json"];
+    let schema = validator(&document, &content["schema"]);
+    assert!(schema.is_valid(&content["example"]));
+    for (place, wrong) in [
+        ("/id", json!("9a98378917094543aa31a02867680017")),
+        ("/status", json!("asleep")),
+        ("/registeredAt", json!("2024-12-11T08:54:03Z")),
+        ("/title/0/contentType", json!("text/html")),
+        ("/participants/1/userProperties", json!(null)),
+        ("/participants/1/participations/0/isActive", json!("no")),
+        ("/participants/1/participations/0/removedBy", json!("ada")),
+    ] {
+        let mut chat = content["example"].clone();
+        *chat.pointer_mut(place).unwrap() = wrong;
+        assert!(!schema.is_valid(&chat), "{place}");
+    }
+}
+
 #[test]
 fn every_body_has_an_example() {
     let document = document();
