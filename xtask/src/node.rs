@@ -1,33 +1,69 @@
-//! Node.js and npm, installed if they are missing.
+//! Node.js and npm, installed if they are missing. A system's Node.js is often older than the linters ask for; then npm,
+//! which is content with it, fetches a newer one for them alone.
 
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use crate::{Failure, install};
+use crate::{
+    Failure,
+    install::{self, Recipe},
+    repository,
+};
 
-/// The first version with everything that the linters ask for.
-const HOW_TO_INSTALL: &str = "Node.js 20.19 or newer and npm are needed: https://nodejs.org/";
+const HOW_TO_INSTALL: &str = "Node.js and npm are needed: https://nodejs.org/";
 
-const PACKAGES: [&[&str]; 2] =
-    [&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "nodejs", "npm"]];
+const RECIPES: [Recipe; 5] = [
+    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "nodejs", "npm"]],
+    &[&["dnf", "install", "--assumeyes", "nodejs", "npm"]],
+    &[&["apk", "add", "nodejs", "npm"]],
+    &[&["pacman", "--sync", "--noconfirm", "nodejs", "npm"]],
+    &[&["brew", "install", "node"]],
+];
 
-/// Sees to it that Node.js is there, as new as is needed, and npm beside it.
-pub fn provide() -> Result<(), Failure> {
-    if !(is_there("node") && is_there("npm")) {
-        for step in PACKAGES {
-            install::run_as_root(step, "Node.js").map_err(|failure| format!("{failure}. {HOW_TO_INSTALL}"))?;
+/// Where a newer Node.js is kept, and which one it is.
+const FOLDER: &str = "target/node";
+const NEWER: &str = "22.23.3";
+
+/// A Node.js that is as new as the linters ask for, with npm beside the system's own.
+pub fn provide() -> Result<PathBuf, Failure> {
+    let is_there = || version(Path::new("node")).is_some() && version(Path::new("npm")).is_some();
+    install::provide("Node.js", is_there, &RECIPES, HOW_TO_INSTALL)?;
+    match version(Path::new("node")) {
+        Some(version) if is_new_enough(&version) => Ok("node".into()),
+        _ => newer(),
+    }
+}
+
+/// Fetches a newer Node.js, unless it is there.
+fn newer() -> Result<PathBuf, Failure> {
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    let package = format!("node-{}-{architecture}", if cfg!(target_os = "macos") { "darwin" } else { "linux" });
+    let folder = repository::root().join(FOLDER);
+    let node = folder.join("node_modules").join(&package).join("bin/node");
+    if version(&node).is_none_or(|version| !is_new_enough(&version)) {
+        eprintln!("xtask: Node.js is too old; npm fetches {package} {NEWER} into {FOLDER}");
+        fs::create_dir_all(&folder).map_err(|error| format!("{FOLDER}: {error}"))?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
+        npm.arg(format!("{package}@{NEWER}")).current_dir(&folder).stdin(Stdio::null());
+        let fetched = npm.status().map_err(|error| format!("npm: {error}"))?.success();
+        if !fetched {
+            return Err(format!("npm could not fetch {package}. {HOW_TO_INSTALL}"));
         }
     }
-    let output = Command::new("node").arg("--version").output().map_err(|_| HOW_TO_INSTALL.to_owned())?;
-    let version = String::from_utf8_lossy(&output.stdout).into_owned();
-    if is_new_enough(version.trim()) { Ok(()) } else { Err(format!("node is {}. {HOW_TO_INSTALL}", version.trim())) }
+    Ok(node)
 }
 
-fn is_there(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+/// The version that a program says it has; nothing if it is not there.
+fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Redocly asks for the newest one.
 fn is_new_enough(version: &str) -> bool {
     let numbers: Vec<u32> = version.trim_start_matches('v').split('.').map_while(|part| part.parse().ok()).collect();
     numbers >= vec![20, 19]
@@ -38,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_versions_are_refused() {
+    fn old_versions_are_not_new_enough() {
         assert!(is_new_enough("v20.19.0") && is_new_enough("v22.1.0"));
         assert!(!is_new_enough("v18.20.4") && !is_new_enough("v20.9.0") && !is_new_enough(""));
     }

@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -18,7 +18,7 @@ const FOLDER: &str = "target/openapi-lint";
 const LOCK: &str = "package-lock.json";
 
 pub fn run() -> Result<(), Failure> {
-    node::provide()?;
+    let node = node::provide()?;
     let folder = repository::root().join(FOLDER);
     fs::create_dir_all(&folder).map_err(|error| format!("{FOLDER}: {error}"))?;
     install(&folder)?;
@@ -26,8 +26,8 @@ pub fn run() -> Result<(), Failure> {
         copy(&Path::new(SETTINGS).join(file), &folder)?;
     }
     copy(Path::new(DOCUMENT), &folder)?;
-    let redocly = redocly(&folder)?;
-    let spectral = spectral(&folder)?;
+    let redocly = redocly(&node, &folder)?;
+    let spectral = spectral(&node, &folder)?;
     if redocly && spectral { Ok(()) } else { Err(format!("the linters have findings in {DOCUMENT}")) }
 }
 
@@ -49,23 +49,24 @@ fn install(folder: &Path) -> Result<(), Failure> {
     fs::write(folder.join("installed.json"), wanted).map_err(|error| format!("{FOLDER}: {error}"))
 }
 
-fn redocly(folder: &Path) -> Result<bool, Failure> {
-    let mut command = linter(folder, "redocly");
+fn redocly(node: &Path, folder: &Path) -> Result<bool, Failure> {
+    let mut command = linter(node, folder, "redocly");
     command.args(["lint", "--config=redocly.yaml", "--format=stylish", "openapi.json"]);
     // It would ask the network for a newer one of itself, and report on its use.
     command.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
     succeeds(command, folder)
 }
 
-fn spectral(folder: &Path) -> Result<bool, Failure> {
-    let mut command = linter(folder, "spectral");
+fn spectral(node: &Path, folder: &Path) -> Result<bool, Failure> {
+    let mut command = linter(node, folder, "spectral");
     command.args(["lint", "--ruleset=.spectral.yaml", "--fail-severity=hint", "openapi.json"]);
     succeeds(command, folder)
 }
 
-fn linter(folder: &Path, name: &str) -> Command {
-    let program: PathBuf = folder.join("node_modules/.bin").join(name);
-    Command::new(program)
+fn linter(node: &Path, folder: &Path, name: &str) -> Command {
+    let mut command = Command::new(node);
+    command.arg(folder.join("node_modules/.bin").join(name));
+    command
 }
 
 fn succeeds(mut command: Command, folder: &Path) -> Result<bool, Failure> {
