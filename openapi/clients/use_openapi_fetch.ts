@@ -111,7 +111,8 @@ async function lookAtProblems(): Promise<void> {
 
   const refused = await client.GET(CHATS, { params: { query: { fromDate: "yesterday" } } });
   assert.equal(refused.response.status, 400);
-  assert.deepEqual(refused.error?.errors?.map(({ parameter, code }) => [parameter, code]), [["fromDate", "invalidFormat"]]);
+  const mistakes = refused.error?.errors?.map(({ parameter, code }) => [parameter, code]);
+  assert.deepEqual(mistakes, [["fromDate", "invalidFormat"]]);
 }
 
 async function main(): Promise<void> {

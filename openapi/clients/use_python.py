@@ -33,10 +33,10 @@ def register(chats: convoke.ChatsApi) -> UUID:
     # Its signature names the 201 of `Prefer: wait` alone; what it gives is of the class that belongs to the status.
     same(type(accepted), convoke.AcceptedChat)
     same((type(accepted.id), type(accepted.operation_id)), (UUID, UUID))
-    same(answer.headers["Location"], f"/api/v1/private/chats/{accepted.id}")
+    same(answer.headers["location"], f"/api/v1/private/chats/{accepted.id}")
     again = chats.register_chat_with_http_info(new_chat, idempotency_key=key)
     same((again.data.id, again.data.operation_id), (accepted.id, accepted.operation_id))
-    same(again.headers["Idempotency-Replayed"], "true")
+    same(again.headers["idempotency-replayed"], "true")
 
     waited = chats.register_chat_with_http_info(convoke.NewChat(title="Another"), prefer="wait=20")
     same((waited.status_code, type(waited.data)), (201, convoke.Chat))
@@ -44,7 +44,7 @@ def register(chats: convoke.ChatsApi) -> UUID:
     return accepted.id
 
 
-def let_somebody_in(chats: convoke.ChatsApi, chat_id: UUID) -> "tuple[UUID, UUID]":
+def let_somebody_in(chats: convoke.ChatsApi, chat_id: UUID) -> tuple[UUID, UUID]:
     invitation = chats.get_chat_invitation(chat_id, prefer="wait=20")
     same((type(invitation), invitation.service), (convoke.Invitation, convoke.Service.SANDBOX))
     join(invitation.invitation)
@@ -101,8 +101,8 @@ def remove(client: convoke.ApiClient, chats: convoke.ChatsApi, chat_id: UUID, ow
     same((stay.is_active, stay.end_reason, stay.removed_by), (False, convoke.EndReason.REMOVED, owner))
     same(stay.left_at >= stay.joined_at, True)
     # Nothing is new: the generated client tells of it as of any status without a body.
-    refused = problem(ApiException, 304, lambda: chats.get_chat(chat_id, if_none_match=answer.headers["ETag"]))
-    same(refused, None)
+    told = problem(ApiException, 304, lambda: chats.get_chat(chat_id, if_none_match=answer.headers["etag"]))
+    same(told, None)
 
 
 def look_at_problems(chats: convoke.ChatsApi) -> None:

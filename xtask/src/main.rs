@@ -4,6 +4,7 @@
 mod arrows;
 mod breaking;
 mod browser;
+mod clients;
 mod domain;
 mod files;
 mod install;
@@ -54,6 +55,8 @@ enum Command {
         /// What to check.
         what: Check,
     },
+    /// Makes clients in Python and TypeScript from openapi/openapi.json, below target/, and uses them.
+    Clients,
     /// Writes openapi/openapi.json, as the service serves it.
     Openapi,
     /// Asks linters about openapi/openapi.json; they are Node.js packages, installed below target/.
@@ -128,6 +131,7 @@ fn main() -> ExitCode {
             1 => Err("1 mistake".to_owned()),
             number => Err(format!("{number} mistakes")),
         }),
+        Command::Clients => clients::run(),
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),
     };
