@@ -2,7 +2,7 @@
 
 use convoke_domain::{
     ChatEventKind, ChatId, Environment, Operation, OperationError, OperationId, OperationStatus, OperationType,
-    TenantId, Timestamp,
+    Service, TenantId, Timestamp,
 };
 use convoke_provider::CreatedGroup;
 use diesel::{
@@ -247,6 +247,12 @@ fn set_group(connection: &mut SqliteConnection, lease: &Lease, chat: Id, group: 
     Ok(())
 }
 
+/// The messenger that a chat is on.
+fn service_of(connection: &mut SqliteConnection, tenant: &TenantId, chat: Id) -> Result<Service> {
+    let name: String = chats::table.find((tenant.as_str(), chat)).select(chats::service).first(connection)?;
+    rows::service(&name)
+}
+
 /// Ends an attempt; returns the chat it was about, unless the lease was lost.
 pub fn finish(
     connection: &mut SqliteConnection,
@@ -262,9 +268,7 @@ pub fn finish(
     match outcome {
         Outcome::ChatMade { group, invitation } => {
             set_group(connection, lease, chat, group)?;
-            let service: String =
-                chats::table.find((tenant.as_str(), chat)).select(chats::service).first(connection)?;
-            let service = rows::service(&service)?;
+            let service = service_of(connection, tenant, chat)?;
             let owner = people::id_of(connection, environment, tenant, service, &group.owner.external_id)?;
             diesel::update(chats::table.find((tenant.as_str(), chat)))
                 .set(chats::invitation.eq(invitation))
@@ -273,9 +277,7 @@ pub fn finish(
             end(connection, lease, OperationStatus::Succeeded, None, at)?;
         }
         Outcome::ParticipantRemoved { events } => {
-            let service: String =
-                chats::table.find((tenant.as_str(), chat)).select(chats::service).first(connection)?;
-            let service = rows::service(&service)?;
+            let service = service_of(connection, tenant, chat)?;
             if let Some(first) = events.first() {
                 events::take_in(connection, environment, service, &first.provider_chat_id, events, at)?;
             }
