@@ -2,6 +2,7 @@
 //!
 //! A provider never decides what the record says: it acts when told to, and tells what happened.
 
+mod accounts;
 pub mod conformance;
 mod error;
 mod event;
@@ -13,6 +14,10 @@ use async_trait::async_trait;
 use convoke_domain::{ChatId, Service, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use accounts::{
+    Account, AccountCondition, AccountGroup, AccountId, AccountLease, AccountState, AccountStorage, FeedState,
+    NewAccount, NewPlacement, Placement,
+};
 pub use error::ProviderError;
 pub use event::{Checkpoint, EventBatch, ProviderEvent, ProviderEventKind, SeenPerson};
 pub use storage::{NewSandboxGroup, SandboxGroup, SandboxStorage, StorageError};
@@ -22,6 +27,19 @@ pub use storage::{NewSandboxGroup, SandboxGroup, SandboxStorage, StorageError};
 pub trait Provider: Send + Sync + Debug {
     /// Which messenger it is.
     fn service(&self) -> Service;
+
+    /// The lanes of operations that this process can drive now.
+    fn lanes(&self) -> Vec<Lane> {
+        vec![Lane { name: self.service().to_string(), one_at_a_time: false }]
+    }
+
+    /// The lane that the work belongs to, if it is not the service's own: that of the account that makes or has the group.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn lane_of(&self, _work: Work<'_>) -> Result<Option<String>, ProviderError> {
+        Ok(None)
+    }
 
     /// How long after a call whose outcome is unknown its group may still turn up: before that, no second one is made.
     fn settle_time(&self) -> Duration;
@@ -68,6 +86,24 @@ pub trait Provider: Send + Sync + Debug {
     /// # Errors
     /// See [`ProviderError`].
     async fn acknowledge(&self, checkpoint: Checkpoint) -> Result<(), ProviderError>;
+}
+
+/// Operations that are driven by the same processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// Its name, as it stands with the operations.
+    pub name: String,
+    /// Whether one operation is to end before the next one of this lane is begun.
+    pub one_at_a_time: bool,
+}
+
+/// What is to be done, as far as the choice of a lane goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// A group that is to be made, and was not begun.
+    Make(&'a CreateChat),
+    /// Something in the group of this name.
+    In(&'a str),
 }
 
 /// A chat whose group is to be made.
