@@ -19,6 +19,12 @@ impl AccountId {
     pub fn lane(self, service: Service) -> String {
         format!("{service}:{}", self.0)
     }
+
+    /// The account whose lane this is; nothing if it is no account's.
+    #[must_use]
+    pub fn of_lane(lane: &str) -> Option<Self> {
+        lane.split_once(':').and_then(|(_, id)| id.parse().ok()).map(Self)
+    }
 }
 
 /// Where accounts are kept.
@@ -27,7 +33,8 @@ pub trait AccountStorage: Send + Sync {
     /// Every account of the service, by name.
     async fn list_accounts(&self, service: Service) -> Result<Vec<Account>, StorageError>;
 
-    /// Keeps an account. One of this name gets the tenants and the secret, is usable again, and keeps all else.
+    /// Keeps an account. One of this name gets the tenants and the secret, is usable again, and keeps all else. Operations
+    /// that wait for any account of the service are due at once.
     async fn save_account(&self, account: NewAccount) -> Result<AccountId, StorageError>;
 
     /// Deletes the account of this name; `false` if there is none. Operations that waited for it wait for any account
@@ -59,16 +66,16 @@ pub trait AccountStorage: Send + Sync {
     async fn save_feed(&self, lease: &AccountLease, feed: FeedState) -> Result<bool, StorageError>;
 
     /// Chooses the account that makes a chat's group, and keeps the choice: the least used of those that are usable, serve
-    /// the tenant and have budget left. Where it was chosen before, it is kept as long as that account can be used; the
-    /// group must not have been begun otherwise. Tenants that wait share what is left of the budget: whoever had more
-    /// than others leaves one for each of them.
+    /// the tenant and have budget left. Where it was chosen in the last 24 hours, the choice stays as long as that account
+    /// can be used, and counts from now on; the group must not have been begun. Tenants that wait share what is left of
+    /// the budget: whoever had more than others leaves one for each of them.
     async fn place_chat(&self, placement: &NewPlacement) -> Result<Placement, StorageError>;
 
     /// The account that was chosen for the chat.
     async fn find_placement(&self, tenant: &TenantId, chat: ChatId) -> Result<Option<AccountId>, StorageError>;
 
     /// Keeps the group that was made for a chat that was placed on the account.
-    async fn save_group(&self, lease: &AccountLease, group: AccountGroup) -> Result<bool, StorageError>;
+    async fn save_account_group(&self, lease: &AccountLease, group: AccountGroup) -> Result<bool, StorageError>;
 
     /// The account's groups whose chats are neither closed nor failed.
     async fn list_groups(&self, account: AccountId) -> Result<Vec<AccountGroup>, StorageError>;
@@ -186,6 +193,8 @@ pub struct NewPlacement {
     pub now: Timestamp,
     /// How many groups an account may be chosen for in 24 hours.
     pub budget: u32,
+    /// How many groups an account may have, those that it was chosen for included, before it is full.
+    pub capacity: u32,
 }
 
 /// The account for a chat's group.

@@ -28,15 +28,18 @@ pub trait Provider: Send + Sync + Debug {
     /// Which messenger it is.
     fn service(&self) -> Service;
 
-    /// The lanes of operations that this process can drive now.
+    /// The lanes of operations that this process can drive now, asked for again and again. That of an account that it holds
+    /// is among them even if the account can't be used: only there is found out that its work must go elsewhere.
     fn lanes(&self) -> Vec<Lane> {
         vec![Lane { name: self.service().to_string(), one_at_a_time: false }]
     }
 
     /// The lane that the work belongs to, if it is not the service's own: that of the account that makes or has the group.
+    /// Asked of work in the service's own lane; work in an account's lane is done there.
     ///
     /// # Errors
-    /// See [`ProviderError`].
+    /// See [`ProviderError`]. If the group can't be made by any account yet, [`ProviderError::RetryAfter`] says when one may
+    /// take it.
     async fn lane_of(&self, _work: Work<'_>) -> Result<Option<String>, ProviderError> {
         Ok(None)
     }
