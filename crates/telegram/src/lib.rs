@@ -2,10 +2,12 @@
 //!
 //! Nothing of Telegram's schema leaves this crate.
 
-#[allow(dead_code, reason = "what drives it is to come")]
-mod feed;
 #[allow(dead_code, reason = "the feed, which is to come, uses it")]
 mod group_state;
+mod sealing;
 mod settings;
+mod string_session;
 
+pub use sealing::{SecretsKey, SecretsKeyError, UnsealError};
 pub use settings::TelegramSettings;
+pub use string_session::{StringSession, StringSessionError};
