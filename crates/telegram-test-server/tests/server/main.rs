@@ -1,0 +1,6 @@
+//! The test server, used by a real client over real connections.
+
+mod client;
+mod differences;
+mod faults;
+mod groups;
