@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use grammers_tl_types as tl;
-use tl::functions::auth::{CheckPassword, SendCode, SignIn};
+use tl::functions::auth::{SendCode, SignIn};
 
 use super::Answer;
 use crate::refusal::Refusal;
@@ -37,7 +37,7 @@ pub fn send_code(world: &mut World, call: &SendCode) -> Answer<tl::enums::auth::
     world.login.codes.insert(digits(&call.phone_number), code.clone());
     Ok(tl::enums::auth::SentCode::Code(tl::types::auth::SentCode {
         r#type: tl::enums::auth::SentCodeType::App(tl::types::auth::SentCodeTypeApp { length: 5 }),
-        phone_code_hash: format!("hash of {}", digits(&call.phone_number)),
+        phone_code_hash: code_hash(&digits(&call.phone_number)),
         next_type: None,
         timeout: None,
     }))
@@ -45,6 +45,9 @@ pub fn send_code(world: &mut World, call: &SendCode) -> Answer<tl::enums::auth::
 
 pub fn sign_in(world: &mut World, caller: Caller, call: &SignIn) -> Answer<tl::enums::auth::Authorization> {
     let phone = digits(&call.phone_number);
+    if call.phone_code_hash != code_hash(&phone) {
+        return Err(Refusal::bad("PHONE_CODE_HASH_EMPTY"));
+    }
     let sent = world.login.codes.get(&phone).ok_or_else(|| Refusal::bad("PHONE_CODE_EXPIRED"))?;
     if call.phone_code.as_ref() != Some(sent) {
         return Err(Refusal::bad("PHONE_CODE_INVALID"));
@@ -72,20 +75,6 @@ pub fn export_login_token(world: &mut World, caller: Caller) -> Answer<tl::enums
     Ok(LoginToken::Token(tl::types::auth::LoginToken { expires: world.now() + 30, token: bytes }))
 }
 
-pub fn get_password(world: &World, caller: Caller) -> Answer<tl::enums::account::Password> {
-    let _user = half_way(world, caller)?;
-    Err(Refusal::new(500, "PASSWORDS_NOT_SERVED"))
-}
-
-pub fn check_password(
-    world: &mut World,
-    caller: Caller,
-    _call: &CheckPassword,
-) -> Answer<tl::enums::auth::Authorization> {
-    let _user = half_way(world, caller)?;
-    Err(Refusal::bad("PASSWORD_HASH_INVALID"))
-}
-
 pub fn log_out(world: &mut World, caller: Caller) -> Answer<tl::enums::auth::LoggedOut> {
     world.user(caller)?;
     if let Some(key) = world.keys.get_mut(&caller.key) {
@@ -103,7 +92,7 @@ fn logged_in(world: &mut World, caller: Caller, user: UserId) -> Answer<tl::enum
     Ok(authorized(world, caller, user))
 }
 
-fn authorized(world: &mut World, caller: Caller, user: UserId) -> tl::enums::auth::Authorization {
+pub fn authorized(world: &mut World, caller: Caller, user: UserId) -> tl::enums::auth::Authorization {
     world.login.half.remove(&caller.key);
     if let Some(key) = world.keys.get_mut(&caller.key) {
         key.user = Some(user);
@@ -117,11 +106,16 @@ fn authorized(world: &mut World, caller: Caller, user: UserId) -> tl::enums::aut
     })
 }
 
-fn half_way(world: &World, caller: Caller) -> Answer<UserId> {
+/// Who gave a code or token, and still has to give a password.
+pub fn half_way(world: &World, caller: Caller) -> Answer<UserId> {
     let half = world.login.half.get(&caller.key).copied();
     half.ok_or_else(|| Refusal::new(401, "AUTH_KEY_UNREGISTERED"))
 }
 
 fn digits(phone: &str) -> String {
     phone.chars().filter(char::is_ascii_digit).collect()
+}
+
+fn code_hash(digits: &str) -> String {
+    format!("hash of {digits}")
 }

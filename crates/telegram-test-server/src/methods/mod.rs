@@ -6,6 +6,7 @@ mod dialogs;
 mod invites;
 pub mod login;
 mod members;
+mod password;
 mod updates;
 
 use grammers_tl_types::{self as tl, Cursor, Deserializable, Identifiable, RemoteCall, Serializable};
@@ -62,8 +63,8 @@ pub fn execute(world: &mut World, caller: Caller, body: &[u8]) -> Answer<Vec<u8>
         auth::ExportLoginToken::CONSTRUCTOR_ID => {
             made(body, |_: auth::ExportLoginToken| login::export_login_token(world, caller))
         }
-        auth::CheckPassword::CONSTRUCTOR_ID => made(body, |call| login::check_password(world, caller, &call)),
-        a::GetPassword::CONSTRUCTOR_ID => made(body, |_: a::GetPassword| login::get_password(world, caller)),
+        auth::CheckPassword::CONSTRUCTOR_ID => made(body, |call| password::check_password(world, caller, &call)),
+        a::GetPassword::CONSTRUCTOR_ID => made(body, |_: a::GetPassword| password::get_password(world, caller)),
         users::GetUsers::CONSTRUCTOR_ID => made(body, |call| account::get_users(world, caller, &call)),
         users::GetFullUser::CONSTRUCTOR_ID => made(body, |call| account::get_full_user(world, caller, &call)),
         c::CreateChannel::CONSTRUCTOR_ID => made(body, |call| channels::create_channel(world, caller, &call)),

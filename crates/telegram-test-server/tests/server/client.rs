@@ -1,5 +1,6 @@
 //! A client of grammers' own.
 
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,23 +30,30 @@ impl Drop for Connected {
 fn read(session: &str) -> DcOption {
     let bytes = base64::engine::general_purpose::URL_SAFE.decode(&session[1..]).expect("base64");
     let address = std::net::Ipv4Addr::new(bytes[1], bytes[2], bytes[3], bytes[4]);
-    let ipv4 = std::net::SocketAddrV4::new(address, u16::from_be_bytes([bytes[5], bytes[6]]));
+    let ipv4 = SocketAddrV4::new(address, u16::from_be_bytes([bytes[5], bytes[6]]));
     let ipv6 = std::net::SocketAddrV6::new(address.to_ipv6_mapped(), ipv4.port(), 0, 0);
     DcOption { id: i32::from(bytes[0]), ipv4, ipv6, auth_key: Some(bytes[7..].try_into().expect("256 bytes")) }
 }
 
 /// Connects as whoever is logged in with this session.
 pub async fn connect(session: &str) -> Connected {
-    let option = read(session);
+    connect_with(remembered(read(session))).await
+}
+
+/// Connects with the key of this session to another address.
+pub async fn connect_to(session: &str, address: SocketAddrV4) -> Connected {
+    connect_with(remembered(DcOption { ipv4: address, ..read(session) })).await
+}
+
+fn remembered(option: DcOption) -> Arc<MemorySession> {
     // Without knowing itself the stream of updates never asks for its first state.
     let itself = PeerInfo::User { id: 1, auth: None, bot: Some(false), is_self: Some(true) };
-    let data = SessionData {
+    Arc::new(MemorySession::from(SessionData {
         home_dc: option.id,
         dc_options: [(option.id, option)].into(),
         peer_infos: [(PeerId::self_user(), itself)].into(),
         ..SessionData::default()
-    };
-    connect_with(Arc::new(MemorySession::from(data))).await
+    }))
 }
 
 /// Connects with what an earlier connection remembered.

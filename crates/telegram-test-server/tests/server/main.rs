@@ -4,3 +4,4 @@ mod client;
 mod differences;
 mod faults;
 mod groups;
+mod login;
