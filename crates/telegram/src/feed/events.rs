@@ -31,13 +31,33 @@ pub fn of_log_entry(group: &str, entry: &tl::enums::ChannelAdminLogEvent, people
     Some(event(group, format!("log:{:020}", entry.id), EventSource::Log, at, kind))
 }
 
+/// That these people were seen under other names than before, beside a message in the group.
+pub fn seen_by_message(
+    group: &str,
+    message: &tl::enums::Message,
+    changed: Vec<i64>,
+    people: &People,
+) -> Vec<ProviderEvent> {
+    let (id, date) = match message {
+        tl::enums::Message::Service(message) => (message.id, message.date),
+        tl::enums::Message::Message(message) => (message.id, message.date),
+        tl::enums::Message::Empty(_) => return Vec::new(),
+    };
+    let Some(at) = instant(date) else { return Vec::new() };
+    let seen = |person: i64| {
+        let kind = ProviderEventKind::Seen { person: people.person(person) };
+        event(group, format!("{}.seen.{person:020}", message_key(id)), EventSource::Stream, at, kind)
+    };
+    changed.into_iter().map(seen).collect()
+}
+
 /// An event of this group.
 pub fn event(group: &str, key: String, source: EventSource, at: Timestamp, kind: ProviderEventKind) -> ProviderEvent {
     ProviderEvent { provider_chat_id: group.to_owned(), key, source, at, kind }
 }
 
 /// What names a message's events.
-pub fn message_key(id: i32) -> String {
+fn message_key(id: i32) -> String {
     format!("msg:{id:020}")
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use convoke_domain::UserProperties;
+use convoke_provider::{ProviderEvent, ProviderEventKind};
 
 use super::people::People;
 
@@ -37,6 +38,18 @@ impl Names {
             return Sight::First;
         };
         if known.learn(names) { Sight::Changed } else { Sight::Same }
+    }
+
+    /// Remembers the names under which events told of people who came in.
+    pub fn heed(&mut self, channel: i64, told: &[ProviderEvent], people: &People) {
+        for event in told {
+            if let ProviderEventKind::Joined { person, .. } = &event.kind
+                && let Ok(id) = person.external_id.parse()
+                && let Some(names) = people.names(id)
+            {
+                self.see(channel, id, names);
+            }
+        }
     }
 
     /// Those of the people who were told under other names in this group, in the order of their ids.

@@ -6,6 +6,8 @@ use convoke_domain::UserProperties;
 use convoke_provider::SeenPerson;
 use grammers_client::tl;
 
+use crate::person;
+
 /// The people whom an answer or an update carries along, by their ids.
 #[derive(Debug, Default)]
 pub struct People {
@@ -30,10 +32,10 @@ impl People {
     /// Takes in more of them. Somebody who is shown whole once stays so.
     pub fn add(&mut self, users: &[tl::enums::User]) {
         for user in users {
-            let tl::enums::User::User(user) = user else { continue };
+            let (Some(seen), tl::enums::User::User(user)) = (person::seen(user), user) else { continue };
             let is_whole = !user.min && !user.deleted;
             if is_whole || self.known.get(&user.id).is_none_or(|known| !known.is_whole) {
-                self.known.insert(user.id, Known { properties: names(user), is_whole });
+                self.known.insert(user.id, Known { properties: seen.properties, is_whole });
             }
         }
     }
@@ -44,29 +46,15 @@ impl People {
         SeenPerson { external_id: id.to_string(), properties }
     }
 
+    /// All the names of the person of this id, if they are shown with all of them.
+    pub fn names(&self, id: i64) -> Option<&UserProperties> {
+        self.known.get(&id).filter(|known| known.is_whole).map(|known| &known.properties)
+    }
+
     /// Everybody who is shown with all their names.
     pub fn whole(&self) -> impl Iterator<Item = (i64, &UserProperties)> {
         self.known.iter().filter(|(_, known)| known.is_whole).map(|(id, known)| (*id, &known.properties))
     }
-}
-
-fn names(user: &tl::types::User) -> UserProperties {
-    let name = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-    UserProperties {
-        firstname: name(&user.first_name),
-        lastname: name(&user.last_name),
-        username: name(&user.username).or_else(|| active_username(user)),
-    }
-}
-
-/// Whoever has several handles has them in a list of their own, the first active one in front.
-fn active_username(user: &tl::types::User) -> Option<String> {
-    let usernames = user.usernames.as_deref().unwrap_or_default();
-    usernames
-        .iter()
-        .map(|tl::enums::Username::Username(username)| username)
-        .find(|username| username.active)
-        .map(|username| username.username.clone())
 }
 
 #[cfg(test)]
@@ -82,7 +70,7 @@ mod tests {
     #[test]
     fn names_are_those_that_are_shown() {
         let mut ada = user(7);
-        (ada.first_name, ada.last_name, ada.username) = (Some("Ada".into()), Some(" ".into()), Some("ada".into()));
+        (ada.first_name, ada.last_name, ada.username) = (Some("Ada".into()), Some(String::new()), Some("ada".into()));
         let people = People::new(&[ada.into(), tl::types::UserEmpty { id: 8 }.into()]);
         let expected = properties(Some("Ada"), None, Some("ada"));
         assert_eq!(people.person(7), SeenPerson { external_id: "7".into(), properties: expected });

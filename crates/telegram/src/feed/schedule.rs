@@ -44,7 +44,7 @@ impl From<&TelegramSettings> for Pace {
 }
 
 /// What is to be read of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reading {
     /// Whether it is there at all, for the second time.
     Presence,

@@ -1,0 +1,163 @@
+//! The stream of updates, as it is told and as far as it was taken in.
+//!
+//! grammers' own reader of the stream keeps what it fetched ahead of what it gave out, and its state with it: a crash
+//! between the two would lose updates. So its message boxes, which know what follows upon what, are driven from here:
+//! their state after a step is that of everything which this step told.
+
+use std::time::Instant;
+
+use convoke_provider::StorageError;
+use grammers_client::tl;
+use grammers_session::{
+    types::{ChannelState, UpdatesState},
+    updates::{MessageBoxes, PrematureEndReason, State, UpdateAndPeers, UpdatesLike},
+};
+use serde::{Deserialize, Serialize};
+
+/// How many updates of a channel are asked for at once; accounts that are no bots get no more.
+const CHANNEL_LIMIT: i32 = 100;
+
+/// A supergroup's counter before anything happened in it.
+const FIRST_PTS: i32 = 1;
+
+/// How far the account's own updates have been taken in: what is kept of its feed. Those of each group are kept with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    pub pts: i32,
+    pub qts: i32,
+    pub date: i32,
+    pub seq: i32,
+}
+
+impl Position {
+    /// Reads what [`Self::to_text`] wrote.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn from_text(text: &str) -> Result<Self, StorageError> {
+        serde_json::from_str(text).map_err(|error| StorageError(error.into()))
+    }
+
+    /// The text that is kept.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("numbers become JSON")
+    }
+}
+
+impl From<tl::enums::updates::State> for Position {
+    fn from(tl::enums::updates::State::State(state): tl::enums::updates::State) -> Self {
+        Self { pts: state.pts, qts: state.qts, date: state.date, seq: state.seq }
+    }
+}
+
+/// What the server is to be asked for, before what it tells by itself makes sense again.
+#[derive(Debug)]
+pub enum Missing {
+    /// What happened to the account.
+    Common(tl::functions::updates::GetDifference),
+    /// What happened in the channel; its access hash is to be filled in.
+    Channel(i64, tl::functions::updates::GetChannelDifference),
+}
+
+/// The stream of an account's updates.
+#[derive(Debug)]
+pub struct Updates {
+    boxes: MessageBoxes,
+}
+
+impl Updates {
+    /// Goes on from where everything had been taken in: what came since is missing, of the account and of each channel.
+    pub fn from(position: &Position, channels: impl Iterator<Item = (i64, Option<i32>)>) -> Self {
+        let channels = channels.map(|(id, pts)| ChannelState { id, pts: pts.unwrap_or(FIRST_PTS) }).collect();
+        let Position { pts, qts, date, seq } = *position;
+        Self { boxes: MessageBoxes::load(UpdatesState { pts, qts, date, seq, channels }) }
+    }
+
+    /// How far the account's own updates have been told.
+    pub fn position(&self) -> Position {
+        let UpdatesState { pts, qts, date, seq, .. } = self.boxes.session_state();
+        Position { pts, qts, date, seq }
+    }
+
+    /// How far each channel's updates have been told.
+    pub fn channels(&self) -> impl Iterator<Item = (i64, i32)> + use<> {
+        self.boxes.session_state().channels.into_iter().map(|channel| (channel.id, channel.pts))
+    }
+
+    /// Takes in what came by itself. Nothing comes of what does not follow upon what was told before: what lies between
+    /// is missing then.
+    pub fn take(&mut self, updates: UpdatesLike) -> UpdateAndPeers {
+        self.boxes.process_updates(updates).unwrap_or_default()
+    }
+
+    /// Follows a channel from where it had been taken in, or else from its beginning: what came since is missing.
+    pub fn follow(&mut self, channel_id: i64, pts: Option<i32>) {
+        self.miss(channel_id, Some(pts.unwrap_or(FIRST_PTS)));
+    }
+
+    /// Says that updates of a channel may have been lost.
+    pub fn doubt(&mut self, channel_id: i64) {
+        self.miss(channel_id, None);
+    }
+
+    fn miss(&mut self, channel_id: i64, pts: Option<i32>) {
+        let update = tl::types::UpdateChannelTooLong { channel_id, pts }.into();
+        let short = tl::types::UpdateShort { update, date: self.position().date };
+        // It only marks the channel: nothing comes of it by itself.
+        self.take(UpdatesLike::Updates(short.into()));
+    }
+
+    /// What is missing, if anything is. It is also asked for if nothing came for a long time.
+    pub fn missing(&mut self) -> Option<Missing> {
+        self.boxes.check_deadlines();
+        if let Some(request) = self.boxes.get_difference() {
+            return Some(Missing::Common(request));
+        }
+        let mut request = self.boxes.get_channel_difference()?;
+        request.limit = CHANNEL_LIMIT;
+        let tl::enums::InputChannel::Channel(channel) = &request.channel else { return None };
+        Some(Missing::Channel(channel.channel_id, request))
+    }
+
+    /// When something will be missing, if nothing comes before.
+    pub fn deadline(&mut self) -> Instant {
+        self.boxes.check_deadlines()
+    }
+
+    /// Takes in what was missing of the account.
+    pub fn take_common(&mut self, difference: tl::enums::updates::Difference) -> UpdateAndPeers {
+        self.boxes.apply_difference(difference)
+    }
+
+    /// Takes in what was missing of the channel that was asked for last.
+    pub fn take_channel(&mut self, difference: tl::enums::updates::ChannelDifference) -> UpdateAndPeers {
+        let mut passed_over = Vec::new();
+        if let tl::enums::updates::ChannelDifference::TooLong(too_long) = &difference {
+            if !matches!(&too_long.dialog, tl::enums::Dialog::Dialog(dialog) if dialog.pts.is_some()) {
+                self.give_up();
+                return UpdateAndPeers::default();
+            }
+            // The newest ones, which do not follow upon what was told.
+            passed_over.clone_from(&too_long.messages);
+            passed_over.sort_by_key(tl::enums::Message::id);
+        }
+        let (mut updates, users, chats) = self.boxes.apply_channel_difference(difference);
+        let Position { date, seq, .. } = self.position();
+        updates.extend(passed_over.into_iter().map(|message| {
+            let update = tl::types::UpdateNewChannelMessage { message, pts: 0, pts_count: 0 };
+            (update.into(), State { date, seq, message_box: None })
+        }));
+        (updates, users, chats)
+    }
+
+    /// Goes on without what is missing of the channel that was asked for last, for the time being.
+    pub fn give_up(&mut self) {
+        self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
+    }
+
+    /// Forgets the channel that was asked for last.
+    pub fn forget_channel(&mut self) {
+        self.boxes.end_channel_difference(PrematureEndReason::Banned);
+    }
+}
