@@ -5,7 +5,14 @@ use std::{
     panic,
 };
 
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::settings::{Log, LogFormat};
 
@@ -33,8 +40,14 @@ fn start_with(settings: &Log, filter: EnvFilter) {
         // The span is the request: its id is in every line.
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(is_discreet)))).init();
     panic::set_hook(Box::new(log_panic));
+}
+
+/// Whether a line may be written, whatever is asked for: the library that speaks with Telegram traces whole updates, with
+/// the names and phone numbers of people.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() < Level::TRACE || !metadata.target().starts_with("grammers")
 }
 
 /// A panic ends a task or a request, not the process; it is told like any other error.

@@ -196,7 +196,7 @@ impl Filter {
     /// The filter. Libraries that tell much of little interest are quieter, unless it names them.
     #[must_use]
     pub fn to_env_filter(&self) -> EnvFilter {
-        EnvFilter::new(format!("actix_server=warn,actix_http=warn,tokio_postgres=warn,{}", self.0))
+        EnvFilter::new(format!("actix_server=warn,actix_http=warn,grammers=warn,tokio_postgres=warn,{}", self.0))
     }
 }
 
