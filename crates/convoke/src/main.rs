@@ -7,6 +7,7 @@ mod failure;
 mod logging;
 mod serve;
 mod settings;
+mod table;
 
 use std::{process::ExitCode, time::Duration};
 

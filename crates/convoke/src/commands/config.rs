@@ -15,7 +15,9 @@ use crate::{
 pub fn check_config(layers: &Layers, settings: &Settings) -> Result<(), Failure> {
     let mut text = "The configuration is fine.\n".to_owned();
     for key in KEYS {
-        if let Some(name) = said_in(layers, key) {
+        // A secret's file is told under the name of the secret.
+        let is_file_of_secret = key.name.ends_with("_file");
+        if let Some(name) = said_in(layers, key).filter(|_| !is_file_of_secret) {
             // Writing to a string can't fail.
             let _ = writeln!(text, "{} is set by {name}.", key.name);
         }
@@ -52,7 +54,7 @@ fn lines(layers: &Layers, settings: &Settings) -> Result<Vec<Line>, Failure> {
     let mut values = layers.values()?;
     let line = |key: &Key| Line {
         key: key.name,
-        value: shown(key, values.remove(key.name), settings),
+        value: shown(layers, key, values.remove(key.name), settings),
         source: match layers.source_of(key) {
             Source::Default => "default",
             Source::File => "file",
@@ -65,10 +67,10 @@ fn lines(layers: &Layers, settings: &Settings) -> Result<Vec<Line>, Failure> {
 }
 
 /// The value that holds, without anything secret.
-fn shown(key: &Key, said: Option<String>, settings: &Settings) -> Option<String> {
+fn shown(layers: &Layers, key: &Key, said: Option<String>, settings: &Settings) -> Option<String> {
     match key.name {
         "database.url" => Some(settings.database.url.to_string()),
-        _ if key.secret => said.map(|_| "hidden".to_owned()),
+        _ if key.secret => (layers.source_of(key) != Source::Default).then(|| "hidden".to_owned()),
         // These follow from other settings if nothing is said.
         "server.public_url" => Some(settings.public_url().as_str().to_owned()),
         "sandbox.enabled" => Some(settings.sandbox_is_on().to_string()),
@@ -81,7 +83,7 @@ fn said_in(layers: &Layers, key: &Key) -> Option<String> {
     match layers.source_of(key) {
         Source::Default => None,
         Source::File => layers.file().map(|path| path.display().to_string()),
-        Source::Environment => Some(key.variable()),
+        Source::Environment => Some(layers.told_by(key).variable()),
         Source::Flag => Some("--set".to_owned()),
     }
 }

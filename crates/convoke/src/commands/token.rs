@@ -9,6 +9,7 @@ use crate::{
     environment::SystemEnvironment,
     failure::Failure,
     settings::{Layers, Settings},
+    table::table,
 };
 
 /// Does what is asked for with tokens.
@@ -16,7 +17,7 @@ pub async fn token(layers: &Layers, settings: &Settings, command: TokenCommand) 
     let store = open(layers, settings, settings.database.migrate.0).await?;
     match command {
         TokenCommand::Create(arguments) => create(&*store, arguments).await,
-        TokenCommand::List => print(&table(&store.list_tokens().await?)),
+        TokenCommand::List => print(&shown(&store.list_tokens().await?)),
         TokenCommand::Revoke { id } => {
             if store.revoke_token(id, SystemEnvironment.now()).await? {
                 print(&format!("The token {id} is revoked.\n"))
@@ -40,18 +41,8 @@ async fn create(store: &dyn Store, arguments: NewTokenArguments) -> Result<(), F
 const HEADINGS: [&str; 7] = ["id", "tenant", "subject", "scopes", "created", "ends", "revoked"];
 
 /// The tokens as a table; without their secrets, which nobody knows any more.
-fn table(tokens: &[StoredToken]) -> String {
-    let mut rows = vec![HEADINGS.map(str::to_owned)];
-    rows.extend(tokens.iter().map(row));
-    let widths: [usize; HEADINGS.len()] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+fn shown(tokens: &[StoredToken]) -> String {
+    table(HEADINGS, tokens.iter().map(row))
 }
 
 fn row(stored: &StoredToken) -> [String; HEADINGS.len()] {
@@ -80,7 +71,7 @@ mod tests {
         let tenant = "acme".parse().unwrap();
         let (plain, kept) =
             convoke_api::mint(&SystemEnvironment, tenant, "billing service".to_owned(), Scope::ALL.to_vec(), None);
-        let text = table(&[StoredToken { token: kept.clone(), revoked_at: None }]);
+        let text = shown(&[StoredToken { token: kept.clone(), revoked_at: None }]);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[1].starts_with(&kept.id.to_string()));

@@ -13,7 +13,8 @@ pub struct Key {
     pub takes: &'static str,
     /// What it does.
     pub what: &'static str,
-    /// Whether its value may hold a secret, and so is never shown.
+    /// Whether its value may hold a secret, and so is never shown. What is secret can be given by a file too: there is a
+    /// setting of the same name with `_file` behind it.
     pub secret: bool,
 }
 
@@ -29,6 +30,12 @@ impl Key {
     pub fn find(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)
     }
+
+    /// The setting that names a file with the value of this one, if this one is secret.
+    #[must_use]
+    pub fn file(&self) -> Option<&'static Self> {
+        if self.secret { Self::find(&format!("{}_file", self.name)) } else { None }
+    }
 }
 
 /// What the environment variables of all settings begin with.
@@ -37,6 +44,7 @@ pub const VARIABLE_PREFIX: &str = "CONVOKE__";
 const SWITCH: &str = "true or false";
 const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
 const DURATION: &str = "a duration, such as 0s, 1m 30s or 90d";
+const PATH: &str = "the path of a file";
 
 const fn key(name: &'static str, default: &'static str, takes: &'static str, what: &'static str) -> Key {
     Key { name, default: Some(default), example: default, takes, what, secret: false }
@@ -45,6 +53,11 @@ const fn key(name: &'static str, default: &'static str, takes: &'static str, wha
 /// A setting without a default.
 const fn unset(name: &'static str, example: &'static str, takes: &'static str, what: &'static str) -> Key {
     Key { name, default: None, example, takes, what, secret: false }
+}
+
+/// The file of a secret.
+const fn file_of_secret(name: &'static str, example: &'static str, what: &'static str) -> Key {
+    unset(name, example, PATH, what)
 }
 
 /// What the sections are about, in the order in which the settings come.
@@ -82,6 +95,7 @@ pub const KEYS: &[Key] = &[
             "where everything is kept; `postgres://` takes several hosts and `sslmode`, as in libpq",
         )
     },
+    file_of_secret("database.url_file", "/run/secrets/database-url", "a file that holds `database.url`"),
     key("database.migrate", "auto", "auto or off", "whether the schema is brought up to date at the start"),
     key("providers.default", "sandbox", "sandbox or telegram", "the messenger of registrations that name none"),
     unset(

@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +13,7 @@ use serde::Deserialize as _;
 
 use super::{
     Settings,
-    keys::{KEYS, Key, VARIABLE_PREFIX},
+    keys::{KEYS, Key, SECTIONS, VARIABLE_PREFIX},
 };
 
 /// The file that is read if there is one and none is named.
@@ -67,40 +68,59 @@ impl Layers {
     /// Puts everything together.
     ///
     /// # Errors
-    /// The first setting that is unknown or whose value won't do.
+    /// The first setting that is unknown or whose value won't do, or the first file of a secret that can't be read.
     pub fn settings(&self) -> Result<Settings, SettingsError> {
-        let merged = self.merged()?;
+        let mut said = self.said()?;
+        self.read_secrets(&mut said)?;
+        let mut builder = Config::builder();
+        for (name, value) in said {
+            builder = builder.set_override(name, value).map_err(|error| self.explain(&error))?;
+        }
+        let merged = builder.build().map_err(|error| self.explain(&error))?;
         Settings::deserialize(merged).map_err(|error| self.explain(&error))
     }
 
     /// Where the value of a setting comes from.
     #[must_use]
     pub fn source_of(&self, key: &Key) -> Source {
+        self.own_source_of(self.told_by(key))
+    }
+
+    /// The same, whatever is told by a file of its own.
+    fn own_source_of(&self, key: &Key) -> Source {
         if self.flags.contains_key(key.name) {
             Source::Flag
         } else if self.environment.contains_key(key.name) {
             Source::Environment
-        } else if self.keys_in_file().is_ok_and(|keys| keys.iter().any(|name| name == key.name)) {
+        } else if self.values_in_file().is_ok_and(|values| values.contains_key(key.name)) {
             Source::File
         } else {
             Source::Default
         }
     }
 
-    /// The value of every setting that has one, by name, as the environment would say it.
+    /// The setting that gives the value of this one: another one if a secret is told by its file.
+    #[must_use]
+    pub fn told_by<'a>(&self, key: &'a Key) -> &'a Key {
+        key.file().filter(|file| self.is_said(file)).unwrap_or(key)
+    }
+
+    /// The value of every setting that has one, by name, as the environment would say it. Files of secrets are not read.
     ///
     /// # Errors
     /// As [`Layers::settings`].
     pub fn values(&self) -> Result<BTreeMap<&'static str, String>, SettingsError> {
-        let merged = self.merged()?;
-        let text = |key: &'static Key| Some((key.name, written(&merged.get::<Value>(key.name).ok()?)));
-        Ok(KEYS.iter().filter_map(text).collect())
+        Ok(self.said()?.iter().map(|(name, value)| (*name, written(value))).collect())
     }
 
     /// The name of a setting as whoever set it knows it.
     #[must_use]
     pub fn name_of(&self, key: &Key) -> String {
-        match self.source_of(key) {
+        self.own_name_of(self.told_by(key))
+    }
+
+    fn own_name_of(&self, key: &Key) -> String {
+        match self.own_source_of(key) {
             Source::Environment => key.variable(),
             Source::Default | Source::File | Source::Flag => key.name.to_owned(),
         }
@@ -112,38 +132,45 @@ impl Layers {
         Key::find(name).map_or_else(|| name.to_owned(), |key| self.name_of(key))
     }
 
-    fn merged(&self) -> Result<Config, SettingsError> {
-        for name in self.keys_in_file()? {
-            if Key::find(&name).is_none() {
-                return Err(unknown(&name, &name));
-            }
-        }
-        let mut builder = Config::builder();
-        let mut add = || {
-            for key in KEYS {
-                if let Some(default) = key.default {
-                    builder = std::mem::take(&mut builder).set_default(key.name, default)?;
-                }
-            }
-            if let Some((_, text)) = &self.file {
-                builder = std::mem::take(&mut builder).add_source(File::from_str(text, FileFormat::Toml));
-            }
-            for (name, value) in self.environment.iter().chain(&self.flags) {
-                builder = std::mem::take(&mut builder).set_override(*name, value.as_str())?;
-            }
-            std::mem::take(&mut builder).build()
-        };
-        add().map_err(|error| self.explain(&error))
+    /// What is said about each setting, its default included.
+    fn said(&self) -> Result<BTreeMap<&'static str, Value>, SettingsError> {
+        let mut said: BTreeMap<_, _> =
+            KEYS.iter().filter_map(|key| Some((key.name, Value::from(key.default?)))).collect();
+        said.extend(self.values_in_file()?);
+        said.extend(self.environment.iter().chain(&self.flags).map(|(name, value)| (*name, value.as_str().into())));
+        Ok(said)
     }
 
-    /// The names of all values in the file.
-    fn keys_in_file(&self) -> Result<Vec<String>, SettingsError> {
-        let Some((path, text)) = &self.file else { return Ok(Vec::new()) };
+    /// Puts what the files of secrets hold in the place of their names.
+    fn read_secrets(&self, said: &mut BTreeMap<&'static str, Value>) -> Result<(), SettingsError> {
+        for key in KEYS {
+            let Some(file) = key.file() else { continue };
+            let Some(path) = said.remove(file.name) else { continue };
+            let name = self.name_of(file);
+            if self.is_said(key) {
+                let other = self.own_name_of(key);
+                return Err(SettingsError(format!("{name}: the same is set by {other}; set one of them")));
+            }
+            let secret = read_secret(Path::new(&written(&path)));
+            let secret = secret.map_err(|why| SettingsError(on_one_line(&format!("{name}: {why}"))))?;
+            said.insert(key.name, secret.into());
+        }
+        Ok(())
+    }
+
+    /// Whether anybody said anything about this very setting.
+    fn is_said(&self, key: &Key) -> bool {
+        self.own_source_of(key) != Source::Default
+    }
+
+    /// The values in the file, by name.
+    fn values_in_file(&self) -> Result<BTreeMap<&'static str, Value>, SettingsError> {
+        let Some((path, text)) = &self.file else { return Ok(BTreeMap::new()) };
         let table = File::from_str(text, FileFormat::Toml).collect();
         let table = table.map_err(|error| SettingsError(format!("{}: {}", path.display(), one_line(&error))))?;
-        let mut names = Vec::new();
-        collect_names("", &table.into_iter().collect(), &mut names);
-        Ok(names)
+        let mut values = BTreeMap::new();
+        collect_values("", table.into_iter().collect(), &mut values)?;
+        Ok(values)
     }
 
     /// Names the setting as whoever set it knows it, and says what is wrong.
@@ -164,9 +191,7 @@ impl Layers {
             Some(problem) => format!("{problem}; expected {}", key.takes),
             None => format!("expected {}", key.takes),
         };
-        // Whatever was given, it stays one line.
-        let problem: String = problem.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        SettingsError(format!("{shown}: {problem}"))
+        SettingsError(on_one_line(&format!("{shown}: {problem}")))
     }
 }
 
@@ -224,18 +249,39 @@ fn unknown(shown: &str, name: &str) -> SettingsError {
     SettingsError(format!("{}: there is no such setting; {known}", shown.escape_debug()))
 }
 
-/// The names of everything in a table that is no table itself.
-fn collect_names(prefix: &str, table: &BTreeMap<String, Value>, names: &mut Vec<String>) {
-    for (key, value) in table {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match &value.kind {
-            ValueKind::Table(inner) => {
-                let inner = inner.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-                collect_names(&name, &inner, names);
+/// What the file of a secret holds, without what stands around it: most editors end a file with a line feed.
+fn read_secret(path: &Path) -> Result<String, String> {
+    /// More than any secret has; a path that leads to something else altogether is not read to its end.
+    const MOST: u64 = 64 * 1024;
+    let unreadable = |error: io::Error| format!("{} can't be read: {error}", path.display());
+    let mut text = String::new();
+    fs::File::open(path).map_err(unreadable)?.take(MOST).read_to_string(&mut text).map_err(unreadable)?;
+    match text.trim() {
+        "" => Err(format!("{} is empty", path.display())),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+/// Everything in a table that is no section, under its name.
+fn collect_values(
+    prefix: &str,
+    table: BTreeMap<String, Value>,
+    values: &mut BTreeMap<&'static str, Value>,
+) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        let is_section = SECTIONS.iter().any(|(section, _)| *section == name);
+        match value.kind {
+            ValueKind::Table(inner) if is_section || !inner.is_empty() => {
+                collect_values(&name, inner.into_iter().collect(), values)?;
             }
-            _ => names.push(name),
+            _ => {
+                let key = Key::find(&name).ok_or_else(|| unknown(&name, &name))?;
+                values.insert(key.name, value);
+            }
         }
     }
+    Ok(())
 }
 
 /// A value as the environment would say it: lists with commas.
@@ -244,6 +290,11 @@ fn written(value: &Value) -> String {
         ValueKind::Array(list) => list.iter().map(written).collect::<Vec<_>>().join(","),
         _ => value.to_string(),
     }
+}
+
+/// Whatever was given, it stays one line.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// What an error says, without the excerpt of the file that some draw below it.
@@ -373,10 +424,43 @@ mod tests {
 
     #[test]
     fn no_password_is_shown() {
-        let error = read("", &[("CONVOKE__DATABASE__URL", "postgresql//ann:secret@h/d")], &[]).unwrap_err();
-        assert!(error.starts_with("CONVOKE__DATABASE__URL: ") && !error.contains("secret"), "{error}");
-        let settings = read("", &[("CONVOKE__DATABASE__URL", "postgresql://ann:secret@h/d")], &[]).unwrap();
-        assert!(!format!("{settings:?}").contains("secret"));
+        let error = read("", &[("CONVOKE__DATABASE__URL", "postgresql//ann:hunter2@h/d")], &[]).unwrap_err();
+        assert!(error.starts_with("CONVOKE__DATABASE__URL: ") && !error.contains("hunter2"), "{error}");
+        let settings = read("", &[("CONVOKE__DATABASE__URL", "postgresql://ann:hunter2@h/d")], &[]).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_can_be_given_by_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let url = file("url", "\n postgres://ann:secret@h/d \r\n");
+        let in_toml = format!("[database]\nurl_file = '{url}'");
+        for said in [layers(&in_toml, &[], &[]), layers("", &[("CONVOKE__DATABASE__URL_FILE", &url)], &[])] {
+            let said = said.unwrap();
+            assert_eq!(said.settings().unwrap().database.url.to_string(), "postgres://h/d");
+            assert!(said.values().unwrap().values().all(|value| !value.contains("secret")));
+        }
+        // Its mistakes are those of the file.
+        let wrong = file("wrong", "postgresql//ann:secret@h/d");
+        let error = read("", &[("CONVOKE__DATABASE__URL_FILE", &wrong)], &[]).unwrap_err();
+        assert!(error.starts_with("CONVOKE__DATABASE__URL_FILE: ") && !error.contains("secret"), "{error}");
+        for (path, why) in [
+            ("/nowhere\n/at all".to_owned(), "can't be read: "),
+            (folder.path().to_str().unwrap().to_owned(), "can't be read: "),
+            (file("empty", " \n"), "is empty"),
+        ] {
+            let error = read("", &[], &[("database.url_file", &path)]).unwrap_err();
+            assert!(error.starts_with("database.url_file: ") && error.contains(why), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+        let both = [("CONVOKE__DATABASE__URL", "sqlite://x")];
+        let error = read(&in_toml, &both, &[]).unwrap_err();
+        assert_eq!(error, "database.url_file: the same is set by CONVOKE__DATABASE__URL; set one of them");
     }
 
     #[test]

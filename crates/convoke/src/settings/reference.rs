@@ -24,6 +24,9 @@ setting and where it comes from, without passwords; with `--json` for programs. 
 file that holds all of them. Settings are read at the start: a change needs a restart.
 
 Durations are written with their units: `30s`, `1m 30s`, `24h`, `90d`.
+
+What may be secret can be given by a file instead: `database.url_file` names a file that holds `database.url`, and so on.
+Spaces and line feeds around the secret don't count. To set both is a mistake.
 ";
 
 const EXAMPLE_INTRODUCTION: &str = "\
@@ -42,7 +45,12 @@ pub fn reference() -> String {
         let _ = write!(text, "\n## {section}: {about}\n");
         for key in keys_of(section) {
             let default = key.default.map_or("none".to_owned(), |default| format!("`{default}`"));
-            let secret = if key.secret { " It may hold a password, which is never shown." } else { "" };
+            let secret = match key.file() {
+                Some(file) => {
+                    format!(" It may hold a secret, which is never shown; `{}` can name a file with it.", file.name)
+                }
+                None => String::new(),
+            };
             let _ = write!(text, "\n### `{}`\n\n", key.name);
             let _ = write!(text, "{}", wrapped("", &format!("{}.{secret}", sentence(key.what))));
             let _ = write!(text, "\n- takes: {}\n- default: {default}\n- variable: `{}`\n", key.takes, key.variable());
@@ -109,5 +117,12 @@ mod tests {
         let listed: Vec<_> = SECTIONS.iter().flat_map(|(section, _)| keys_of(section)).map(|key| key.name).collect();
         let all: Vec<_> = KEYS.iter().map(|key| key.name).collect();
         assert_eq!(listed, all);
+    }
+
+    #[test]
+    fn every_secret_can_be_given_by_a_file() {
+        for key in KEYS.iter().filter(|key| key.secret) {
+            assert!(key.file().is_some_and(|file| !file.secret), "{}", key.name);
+        }
     }
 }
