@@ -10,6 +10,7 @@ mod error;
 mod examine;
 mod intake;
 mod page;
+mod placement;
 mod postgres;
 mod repository;
 mod rows;
@@ -20,7 +21,7 @@ mod url;
 use std::sync::Arc;
 
 use convoke_domain::Environment;
-use convoke_provider::SandboxStorage;
+use convoke_provider::{AccountStorage, SandboxStorage};
 
 pub use changes::Changes;
 pub use document::DOCUMENT_VERSION;
@@ -38,9 +39,9 @@ pub use system::{
 pub use url::DatabaseUrl;
 
 /// A database with everything that the service keeps in it.
-pub trait Store: Repository + SystemRepository + SandboxStorage {}
+pub trait Store: Repository + SystemRepository + SandboxStorage + AccountStorage {}
 
-impl<T: Repository + SystemRepository + SandboxStorage> Store for T {}
+impl<T: Repository + SystemRepository + SandboxStorage + AccountStorage> Store for T {}
 
 /// Whether a store brings its schema up to date when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,12 +2,14 @@
 //!
 //! Everything that is shared lives on a runtime of the store's own, so that callers may come from many runtimes, and go.
 
+mod accounts;
 mod background;
 mod connect;
 mod counts;
 mod events;
 mod examine;
 mod failure;
+mod groups;
 mod keys;
 mod list;
 mod migrations;

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use convoke_domain::{ChatStatus, Service, TenantId, Timestamp};
+use convoke_provider::AccountCondition;
 
 use crate::error::{Result, StoreError};
 
@@ -46,4 +47,31 @@ pub fn sandbox_event_name(name: &str) -> Result<(&str, i64, i32)> {
         Some((code, version.parse().ok()?, ordinal.parse().ok()?))
     };
     read().ok_or_else(|| inconsistent("event of the sandbox", name))
+}
+
+/// Reads names of tenants, separated by blanks, which no name has.
+pub fn tenants(names: &str) -> Result<Vec<TenantId>> {
+    names.split_whitespace().map(tenant).collect()
+}
+
+pub fn tenant_names(tenants: &[TenantId]) -> String {
+    tenants.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" ")
+}
+
+pub fn condition(name: &str, reason: Option<String>) -> Result<AccountCondition> {
+    match name {
+        "usable" => Ok(AccountCondition::Usable),
+        "full" => Ok(AccountCondition::Full),
+        "unusable" => Ok(AccountCondition::Unusable(reason.unwrap_or_default())),
+        _ => Err(inconsistent("condition", name)),
+    }
+}
+
+/// The name of a condition, and why it is so.
+pub fn condition_columns(condition: &AccountCondition) -> (&'static str, Option<&str>) {
+    match condition {
+        AccountCondition::Usable => ("usable", None),
+        AccountCondition::Full => ("full", None),
+        AccountCondition::Unusable(reason) => ("unusable", Some(reason)),
+    }
 }

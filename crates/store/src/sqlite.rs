@@ -1,8 +1,10 @@
 //! The embedded default: SQLite, in WAL mode, synced to disk at every commit.
 
+mod accounts;
 mod counts;
 mod events;
 mod examine;
+mod groups;
 mod id;
 mod list;
 mod operations;
@@ -27,7 +29,10 @@ use async_trait::async_trait;
 use convoke_domain::{
     ChatFilter, ChatId, ChatQuery, Environment, Operation, OperationId, PageSize, TenantId, WalkPosition,
 };
-use diesel::migration::{Migration, MigrationSource};
+use diesel::{
+    SqliteConnection,
+    migration::{Migration, MigrationSource},
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::{
@@ -72,7 +77,11 @@ impl SqliteStore {
         if serving.is_some() {
             // Only one process serves this database: whoever held leases is gone. Without a schema there are none.
             let now = environment.now();
-            match threads.write(move |connection| operations::release(connection, None, now)).await {
+            let release = move |connection: &mut SqliteConnection| {
+                accounts::release_all(connection)?;
+                operations::release(connection, None, now)
+            };
+            match threads.write(release).await {
                 Ok(released) => tracing::debug!(released, "leases of a process that is gone were given back"),
                 Err(error) => tracing::debug!(%error, "no leases could be given back"),
             }

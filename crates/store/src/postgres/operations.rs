@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use convoke_domain::{
-    ChatEventKind, ChatId, Environment, OperationError, OperationId, OperationStatus, OperationType, TenantId,
+    ChatEventKind, ChatId, Environment, OperationError, OperationId, OperationStatus, OperationType, Service, TenantId,
     Timestamp,
 };
 use convoke_provider::CreatedGroup;
@@ -313,6 +313,50 @@ async fn end(
         .bind::<BigInt, _>(at.as_millis())
         .bind::<Nullable<Text>, _>(error);
     Ok(end.execute(&mut queries).await? == 1)
+}
+
+/// Has what waits in this lane wait in the service's own, where it is due at once.
+pub async fn move_waiting(mut queries: &AsyncPgConnection, lane: &str, service: Service, now: Timestamp) -> Done<()> {
+    const MOVE: &str = "update operations set lane = $2, state = 'pending', next_attempt_at = $3, updated_at = $3 \
+        where lane = $1 and state in ('pending', 'waitingForProvider')";
+    Sql::<()>::new(MOVE)
+        .bind::<Text, _>(lane)
+        .bind::<Text, _>(service.as_str())
+        .bind::<BigInt, _>(now.as_millis())
+        .execute(&mut queries)
+        .await?;
+    Ok(())
+}
+
+/// Has what is under way in this lane go on in the service's own, should it have to wait.
+pub async fn move_running(mut queries: &AsyncPgConnection, lane: &str, service: Service) -> Done<()> {
+    const MOVE: &str = "update operations set lane = $2 where lane = $1 and state = 'running'";
+    let moved = Sql::<()>::new(MOVE).bind::<Text, _>(lane).bind::<Text, _>(service.as_str());
+    moved.execute(&mut queries).await?;
+    Ok(())
+}
+
+/// Tenants with unfinished operations of this kind in this lane: those that wait from tenant to tenant along the index,
+/// without looking at what lies between, and those under way.
+pub async fn waiting_tenants(
+    mut queries: &AsyncPgConnection,
+    lane: &str,
+    kind: OperationType,
+) -> Done<BTreeSet<TenantId>> {
+    const WAITING: &str = "with recursive waiting (tenant_id) as ( \
+            (select tenant_id from operations \
+                where lane = $1 and state in ('pending', 'waitingForProvider') and kind = $2 \
+                order by tenant_id limit 1) \
+            union all \
+            select (select operations.tenant_id from operations \
+                where lane = $1 and state in ('pending', 'waitingForProvider') and kind = $2 \
+                and operations.tenant_id > waiting.tenant_id order by operations.tenant_id limit 1) \
+            from waiting where waiting.tenant_id is not null \
+        ) select tenant_id from waiting where tenant_id is not null \
+        union select tenant_id from operations where state = 'running' and lane = $1 and kind = $2";
+    let names: Vec<String> =
+        Sql::<Text>::new(WAITING).bind::<Text, _>(lane).bind::<Text, _>(kind.as_str()).load(&mut queries).await?;
+    Ok(names.iter().map(|name| rows::tenant(name)).collect::<Result<_>>()?)
 }
 
 pub async fn sweep(mut queries: &AsyncPgConnection, now: Timestamp) -> Done<u64> {

@@ -146,6 +146,45 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    provider_accounts (id) {
+        id -> Uuid,
+        service -> Text,
+        name -> Text,
+        tenants -> Text,
+        secret -> Nullable<Bytea>,
+        external_id -> Nullable<Text>,
+        condition -> Text,
+        reason -> Nullable<Text>,
+        cooldown_until -> Nullable<BigInt>,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        fence -> BigInt,
+        feed -> Nullable<Text>,
+        fed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    provider_groups (tenant_id, chat_id) {
+        tenant_id -> Text,
+        chat_id -> Uuid,
+        account_id -> Uuid,
+        service -> Text,
+        placed_at -> BigInt,
+        provider_chat_id -> Nullable<Text>,
+        state -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    provider_peers (account_id, name) {
+        account_id -> Uuid,
+        name -> Text,
+        state -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     chats,
     chat_events,
@@ -154,4 +193,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     operations,
     idempotency_keys,
     sandbox_groups,
+    provider_accounts,
+    provider_groups,
+    provider_peers,
 );

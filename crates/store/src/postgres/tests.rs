@@ -100,7 +100,7 @@ async fn the_declared_tables_are_those_that_the_migrations_make() {
         there.entry(table).or_default().push((column, kind, is_nullable));
     }
     assert_eq!(there, declared());
-    assert_eq!(there.len(), 11);
+    assert_eq!(there.len(), 14);
 }
 
 #[tokio::test]

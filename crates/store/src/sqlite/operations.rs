@@ -1,5 +1,7 @@
 //! Operations: claimed under a lease with a fence, and driven by whoever holds it.
 
+use std::collections::BTreeSet;
+
 use convoke_domain::{
     ChatEventKind, ChatId, Environment, Operation, OperationError, OperationId, OperationStatus, OperationType,
     Service, TenantId, Timestamp,
@@ -33,6 +35,13 @@ fn waits() -> SqlLiteral<Bool> {
 /// Operations that somebody is at, likewise.
 fn runs() -> SqlLiteral<Bool> {
     sql("state = 'running'")
+}
+
+/// All that somebody is at. Each has a lease, so that they are read off the index of leases.
+macro_rules! running {
+    () => {
+        operations::table.filter(runs()).filter(operations::lease_until.ge(Timestamp::MIN.as_millis()))
+    };
 }
 
 #[derive(Queryable, Selectable)]
@@ -325,6 +334,56 @@ fn end(
         ))
         .execute(connection)?;
     Ok(())
+}
+
+/// Has what waits in this lane wait in the service's own, where it is due at once.
+pub fn move_waiting(connection: &mut SqliteConnection, lane: &str, service: Service, now: Timestamp) -> Result<()> {
+    diesel::update(operations::table.filter(operations::lane.eq(lane)).filter(waits()))
+        .set((
+            operations::lane.eq(service.as_str()),
+            operations::state.eq(PENDING),
+            operations::next_attempt_at.eq(now.as_millis()),
+            operations::updated_at.eq(now.as_millis()),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Has what is under way in this lane go on in the service's own, should it have to wait.
+pub fn move_running(connection: &mut SqliteConnection, lane: &str, service: Service) -> Result<()> {
+    diesel::update(running!().filter(operations::lane.eq(lane)))
+        .set(operations::lane.eq(service.as_str()))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Tenants with unfinished operations of this kind in this lane.
+pub fn waiting_tenants(
+    connection: &mut SqliteConnection,
+    lane: &str,
+    kind: OperationType,
+) -> Result<BTreeSet<TenantId>> {
+    let under_way = running!()
+        .filter(operations::lane.eq(lane))
+        .filter(operations::kind.eq(kind.as_str()))
+        .select(operations::tenant_id);
+    let mut names: BTreeSet<String> = under_way.load(connection)?.into_iter().collect();
+    // From tenant to tenant along the index, without looking at what lies between.
+    let mut position = String::new();
+    while let Some(tenant) = operations::table
+        .filter(operations::lane.eq(lane))
+        .filter(operations::tenant_id.gt(&position))
+        .filter(waits())
+        .filter(operations::kind.eq(kind.as_str()))
+        .order(operations::tenant_id)
+        .select(operations::tenant_id)
+        .first::<String>(connection)
+        .optional()?
+    {
+        position.clone_from(&tenant);
+        names.insert(tenant);
+    }
+    names.iter().map(|name| rows::tenant(name)).collect()
 }
 
 pub fn sweep(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {

@@ -2,6 +2,7 @@
 //! below, and runs on each database as a test of its own, with a database of its own. After each, everything that is
 //! derived is rebuilt from the events and compared (see [`world::check`]).
 
+mod accounts;
 mod events;
 mod examine;
 mod keys;
@@ -11,6 +12,7 @@ mod lists;
 mod opening;
 mod operations;
 mod outcomes;
+mod placements;
 mod registration;
 mod removals;
 mod sandbox;
@@ -184,6 +186,32 @@ behaviours! {
         nothing_is_kept_of_a_save_that_came_too_late,
         whoever_waits_for_events_is_woken,
         a_person_keeps_their_id,
+    }
+    accounts {
+        accounts_are_kept_under_their_names,
+        an_account_that_is_saved_again_keeps_what_it_is,
+        an_account_is_held_by_one_at_a_time,
+        of_many_who_want_an_account_at_once_one_gets_it,
+        a_lost_account_lease_changes_nothing,
+        an_account_lease_outlives_the_store_where_others_may_serve,
+        the_state_and_the_secret_are_the_holders_to_change,
+        the_feed_and_the_groups_that_it_told_of_are_kept_together,
+        a_group_is_its_accounts_while_that_is_kept,
+        a_name_is_one_groups,
+        whoever_is_in_is_told_by_the_record,
+        what_an_account_knows_of_others_is_kept,
+        only_an_account_that_is_there_is_deleted,
+    }
+    placements {
+        the_least_used_account_is_chosen,
+        an_account_makes_the_groups_of_its_tenants,
+        only_usable_accounts_are_chosen,
+        a_budget_lasts_for_24_hours,
+        an_account_that_has_enough_groups_is_full,
+        a_choice_stays_as_long_as_its_account_can_be_used,
+        a_group_that_is_made_stays_with_its_account,
+        tenants_that_wait_share_what_is_left,
+        placements_at_once_keep_to_the_budget,
     }
     opening {
         an_empty_database_is_not_ready_until_it_is_migrated,

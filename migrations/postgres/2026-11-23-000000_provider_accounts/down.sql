@@ -1,0 +1,1 @@
+drop table provider_peers, provider_groups, provider_accounts;

@@ -1,0 +1,3 @@
+drop table provider_peers;
+drop table provider_groups;
+drop table provider_accounts;
