@@ -82,6 +82,11 @@ impl TestServer {
         self.world().clock.advance(by);
     }
 
+    /// Moves the server's clock back, so that what happens next happened some time ago.
+    pub fn set_back(&self, by: Duration) {
+        self.world().clock.set_back(by);
+    }
+
     /// Somebody new; names may be empty. A phone number is made up.
     #[must_use]
     pub fn new_user(&self, first: &str, last: &str, username: &str) -> UserId {

@@ -88,7 +88,7 @@ pub fn get_admin_log(
 fn is_asked_for(call: &GetAdminLog, entry: &Entry) -> bool {
     let Some(tl::enums::ChannelAdminLogEventsFilter::Filter(filter)) = &call.events_filter else { return true };
     match entry.what {
-        Logged::JoinedByLink(_) | Logged::JoinedByRequest { .. } => filter.join,
+        Logged::JoinedByLink(_) | Logged::JoinedByRequest { .. } => filter.join || filter.invites,
         Logged::Added { .. } => filter.invite,
         Logged::Left => filter.leave,
         Logged::Banned { .. } => filter.ban || filter.kick,

@@ -5,16 +5,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The real clock and how far it was moved.
 #[derive(Default)]
 pub struct Clock {
-    moved: Duration,
+    forward: Duration,
+    back: Duration,
 }
 
 impl Clock {
     pub fn now(&self) -> i32 {
-        i32::try_from((since_epoch() + self.moved).as_secs()).unwrap_or(i32::MAX)
+        i32::try_from((since_epoch() + self.forward).saturating_sub(self.back).as_secs()).unwrap_or(i32::MAX)
     }
 
     pub fn advance(&mut self, by: Duration) {
-        self.moved += by;
+        self.forward += by;
+    }
+
+    pub fn set_back(&mut self, by: Duration) {
+        self.back += by;
     }
 }
 
