@@ -1,5 +1,6 @@
 //! The test server, used by a real client over real connections.
 
+mod admin_log;
 mod client;
 mod differences;
 mod faults;
