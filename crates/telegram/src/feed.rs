@@ -13,6 +13,8 @@ mod readings;
 #[cfg(test)]
 mod samples;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod updates;
 
 use std::{sync::Arc, time::Duration};
