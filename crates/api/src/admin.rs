@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::{
+    accounts::{self, AccountReport},
     frame,
     problem::{Problem, ProblemKind},
     state::ApiState,
@@ -38,32 +39,63 @@ struct Health {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(flatten)]
+    details: Option<Details>,
+}
+
+/// What `/readyz?verbose` tells besides.
+#[derive(Serialize)]
+struct Details {
+    /// `ok`, or what is wrong with it.
+    database: &'static str,
+    /// The accounts of messengers, by name; absent if the database does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<Vec<AccountReport>>,
 }
 
 /// The process lives: it answers. Nothing else is looked at.
 #[get("/livez")]
 async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(Health { status: "ok", reason: None })
+    HttpResponse::Ok().json(Health { status: "ok", reason: None, details: None })
 }
 
-/// The process can answer requests: it listens, is not about to stop, and the database is there with its schema.
+/// The process can answer requests: it listens, is not about to stop, and the database is there with its schema. How
+/// messengers and their accounts are makes no difference; with `?verbose` it is told.
 #[get("/readyz")]
-async fn readyz(state: web::Data<ApiState>) -> HttpResponse {
-    match not_ready(&state).await {
-        None => HttpResponse::Ok().json(Health { status: "ok", reason: None }),
+async fn readyz(request: HttpRequest, state: web::Data<ApiState>) -> HttpResponse {
+    let verbose = is_verbose(&request);
+    let own = own_problem(&state);
+    let database = if own.is_none() || verbose { database_problem(&state).await } else { None };
+    let details = if verbose {
+        let accounts = if database.is_none() { accounts::reports(&state).await } else { None };
+        Some(Details { database: database.unwrap_or("ok"), accounts })
+    } else {
+        None
+    };
+    match own.or(database) {
+        None => HttpResponse::Ok().json(Health { status: "ok", reason: None, details }),
         reason => HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
             .insert_header((header::RETRY_AFTER, "1"))
-            .json(Health { status: "unavailable", reason }),
+            .json(Health { status: "unavailable", reason, details }),
     }
 }
 
-async fn not_ready(state: &ApiState) -> Option<&'static str> {
+fn is_verbose(request: &HttpRequest) -> bool {
+    request.query_string().split('&').any(|part| part.split('=').next() == Some("verbose"))
+}
+
+/// What keeps this process from answering.
+fn own_problem(state: &ApiState) -> Option<&'static str> {
     if state.lifecycle.is_draining() {
         return Some("the process is about to stop");
     }
     if !state.lifecycle.is_listening() {
         return Some("the public listener is not bound yet");
     }
+    None
+}
+
+async fn database_problem(state: &ApiState) -> Option<&'static str> {
     match timeout(READY_TIMEOUT, state.store.ready()).await {
         Ok(Ok(())) => None,
         Ok(Err(error)) => {
@@ -87,6 +119,9 @@ async fn metrics(state: web::Data<ApiState>) -> HttpResponse {
     for (class, count) in state.counts.by_class() {
         // Writing to a string can't fail.
         let _ = writeln!(text, "convoke_http_requests_total{{status=\"{class}xx\"}} {count}");
+    }
+    if let Some(accounts) = accounts::reports(&state).await {
+        accounts::write_metrics(&mut text, &accounts);
     }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }

@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod accounts;
 mod admin;
 mod auth;
 mod body;
@@ -42,6 +43,7 @@ mod timed_payload;
 mod token;
 mod wait;
 
+pub use accounts::AccountReport;
 pub use admin::configure_admin;
 pub use frame::frame;
 pub use openapi::{openapi, openapi_json};

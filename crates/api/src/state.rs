@@ -15,7 +15,7 @@ use convoke_domain::{Environment, Service};
 use convoke_store::Store;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{auth::TokenCache, fallback::KnownPaths, openapi};
+use crate::{accounts::AccountCache, auth::TokenCache, fallback::KnownPaths, openapi};
 
 /// What of the configuration the API goes by.
 #[derive(Debug, Clone)]
@@ -120,6 +120,7 @@ pub struct ApiState {
     pub(crate) settings: ApiSettings,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) tokens: TokenCache,
+    pub(crate) accounts: AccountCache,
     pub(crate) wait_slots: Semaphore,
     pub(crate) counts: RequestCounts,
     pub(crate) known_paths: KnownPaths,
@@ -140,6 +141,7 @@ impl ApiState {
             known_paths: KnownPaths::new(&openapi::openapi(), &settings),
             openapi_json: openapi::openapi_json().into(),
             tokens: TokenCache::default(),
+            accounts: AccountCache::default(),
             counts: RequestCounts::default(),
             store,
             environment,

@@ -24,6 +24,8 @@ use convoke_domain::Environment;
 use convoke_provider::{AccountStorage, SandboxStorage};
 
 pub use changes::Changes;
+/// What is kept of a messenger's accounts, for those that are not to know messengers.
+pub use convoke_provider::{Account, AccountCondition};
 pub use document::DOCUMENT_VERSION;
 pub use error::StoreError;
 pub use page::{ChatPage, ChatWalk};
