@@ -2,6 +2,7 @@
 //! them.
 
 mod arrows;
+mod bench;
 mod breaking;
 mod browser;
 mod clients;
@@ -41,6 +42,18 @@ enum Command {
     /// Runs every test, on SQLite and on a throw-away PostgreSQL (which it installs if it is missing).
     Test {
         /// Passed on to `cargo test`; `-p PACKAGE` takes the place of `--workspace`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Measures the service beside its limits and writes docs/performance.md; `--quick` takes less than five minutes.
+    Bench {
+        /// Passed on; `-- --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Fills an empty PostgreSQL database with realistic chats: `--database URL --chats N --tenants T`, `--thin`.
+    Seed {
+        /// Passed on; `-- --help` lists them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -125,6 +138,8 @@ impl Check {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test { arguments } => test::run(&arguments),
+        Command::Bench { arguments } => bench::bench(&arguments),
+        Command::Seed { arguments } => bench::seed(&arguments),
         Command::Browser { pictures } => browser::run(pictures),
         Command::Check { what } => what.report().and_then(|mistakes| match mistakes.len() {
             0 => Ok(()),

@@ -1,0 +1,140 @@
+//! The embedded database: registrations beside the same rows written in a transaction each, and reading beside a bare
+//! loop.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use super::{BenchArguments, in_turn, path_of, ratio};
+use crate::{
+    Failure,
+    figures::Figures,
+    load::{Load, Question},
+    service::{Service, TENANT},
+};
+
+const PATH: &str = "/api/v1/private/chats";
+const CHAT: &str = r#"{"title": "Kick-off of the summer party", "createdBy": "ada", "service": "sandbox"}"#;
+const CLIENTS: u32 = 32;
+/// As many threads read in the bare loop as in the service.
+const READERS: usize = 4;
+const IDS: u32 = 20_000;
+
+pub fn measure(arguments: &BenchArguments, figures: &mut Figures) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("convoke.db");
+    let program = arguments.program(format!("sqlite://{}", file.display()), folder.path());
+    let load = Load::new(folder.path().to_owned())?;
+    let (seconds, rounds) = (arguments.seconds(), arguments.rounds());
+
+    // The API alone, as on PostgreSQL.
+    let service = program.serve("api")?;
+    let register =
+        || Ok(load.run(&service.address, &service.token, &Question::Post(PATH, CHAT), CLIENTS, seconds)?.rate);
+    register()?;
+    let measured = in_turn(rounds, register, || one_by_one(&file, seconds))?;
+    let what = "SQLite: registrations, 32 clients, beside the same rows in a transaction each";
+    figures.put("80", ratio(what, "a second", measured, 5.0, 7.0));
+
+    let ids = ids(&file)?;
+    let paths: Vec<String> = ids.iter().map(|id| path_of(&id.to_string())).collect();
+    let read = |service: &Service| {
+        Ok(load.run(&service.address, &service.token, &Question::Get(&paths), CLIENTS, seconds)?.rate)
+    };
+    read(&service)?;
+    let measured = in_turn(rounds, || read(&service), || bare_loop(&file, &ids, seconds))?;
+    let what = format!("SQLite: one chat, 32 clients, beside the same statement in a bare loop on {READERS} threads");
+    figures.put("81", ratio(&what, "a second", measured, 0.6, 0.8));
+    Ok(())
+}
+
+fn connect(file: &Path) -> Result<Connection, Failure> {
+    let connection = Connection::open(file)?;
+    connection.execute_batch(
+        "pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
+        pragma cache_size = -8000;",
+    )?;
+    Ok(connection)
+}
+
+fn ids(file: &Path) -> Result<Vec<uuid::Uuid>, Failure> {
+    let connection = connect(file)?;
+    let mut find = connection.prepare("select id from chats order by random() limit ?1")?;
+    let rows = find.query_map([IDS], |row| row.get::<_, Vec<u8>>(0))?;
+    rows.map(|id| Ok(uuid::Uuid::from_slice(&id?)?)).collect()
+}
+
+/// Writes what a registration writes, again and again, each in a transaction of its own.
+fn one_by_one(file: &Path, seconds: u32) -> Result<f64, Failure> {
+    let mut connection = connect(file)?;
+    let model: Vec<u8> = connection.query_row("select id from chats limit 1", [], |row| row.get(0))?;
+    let copies = [
+        again(&connection, "chats", &[("id", "?2"), ("provider_chat_id", "null")], "id")?,
+        again(&connection, "chat_events", &[("chat_id", "?2")], "chat_id")?,
+        again(&connection, "operations", &[("id", "randomblob(16)"), ("chat_id", "?2")], "chat_id")?,
+    ];
+    let count = "update chat_counts set inactive = inactive + 1 where tenant_id = ?1 and level = ?2 and \
+        bucket_start = (select max(bucket_start) from chat_counts where tenant_id = ?1 and level = ?2)";
+    let begun = Instant::now();
+    let mut written = 0.0;
+    while begun.elapsed() < Duration::from_secs(seconds.into()) {
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let id: Vec<u8> = transaction.query_row("select randomblob(16)", [], |row| row.get(0))?;
+        for copy in &copies {
+            transaction.prepare_cached(copy)?.execute((&model, &id))?;
+        }
+        for level in [0, 1] {
+            transaction.prepare_cached(count)?.execute((TENANT, level))?;
+        }
+        transaction.commit()?;
+        written += 1.0;
+    }
+    Ok(written / begun.elapsed().as_secs_f64())
+}
+
+/// A statement that writes a row of the chat `?1` again, with some columns replaced; whatever columns there are.
+fn again(connection: &Connection, table: &str, replaced: &[(&str, &str)], by: &str) -> Result<String, Failure> {
+    let mut columns = connection.prepare(&format!("select name from pragma_table_info('{table}')"))?;
+    let columns: Vec<String> = columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let value = |column: &String| {
+        let found = replaced.iter().find(|(name, _)| name == column);
+        found.map_or_else(|| column.clone(), |(_, value)| (*value).to_owned())
+    };
+    let values: Vec<String> = columns.iter().map(value).collect();
+    Ok(format!(
+        "insert into {table} ({}) select {} from {table} where tenant_id = '{TENANT}' and {by} = ?1 limit 1",
+        columns.join(", "),
+        values.join(", ")
+    ))
+}
+
+/// Reads chats on as many threads as the service does, and does nothing else.
+fn bare_loop(file: &Path, ids: &[uuid::Uuid], seconds: u32) -> Result<f64, Failure> {
+    const READ: &str = "select status, version, document, document_version from chats where tenant_id = ?1 and id = ?2";
+    let (read, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let begun = Instant::now();
+    let one = |first: usize| -> Result<(), Failure> {
+        let connection = connect(file)?;
+        let mut statement = connection.prepare(READ)?;
+        let mut place = first;
+        while !is_over.load(Ordering::Relaxed) {
+            let id = ids[place % ids.len()].as_bytes().as_slice();
+            statement.query_row((TENANT, id), |row| row.get::<_, String>(2))?;
+            place += 1;
+        }
+        read.fetch_add((place - first) as u64, Ordering::Relaxed);
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..READERS).map(|n| scope.spawn(move || one(n * 4_999))).collect();
+        thread::sleep(Duration::from_secs(seconds.into()));
+        is_over.store(true, Ordering::Relaxed);
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a reader panicked")?)
+    })?;
+    Ok(read.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64())
+}
