@@ -37,6 +37,17 @@ pub enum Command {
     Token(TokenCommand),
     /// Prints the OpenAPI document
     Openapi,
+    /// Prints the script by which a shell completes the commands
+    Completions {
+        /// Which shell's
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages of all commands
+    Man {
+        /// The folder into which they are written; it is made if it is not there
+        folder: PathBuf,
+    },
     /// Looks at the settings
     #[command(subcommand)]
     Config(ConfigCommand),

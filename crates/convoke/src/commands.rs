@@ -3,6 +3,7 @@
 mod config;
 mod doctor;
 mod health;
+mod manual;
 mod token;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::{
 pub use config::{check_config, print_config};
 pub use doctor::examine;
 pub use health::check_health;
+pub use manual::{print_completions, write_manual};
 pub use token::token;
 
 /// Writes to standard output; that nobody can read it is a failure.

@@ -33,6 +33,8 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
     // What is the same whatever is configured.
     match command {
         Command::Openapi => return commands::print(&convoke_api::openapi_json()),
+        Command::Completions { shell } => return commands::print_completions(shell),
+        Command::Man { folder } => return commands::write_manual(&folder),
         Command::Config(ConfigCommand::Reference) => return commands::print(&settings::reference()),
         Command::Config(ConfigCommand::Example) => return commands::print(&settings::example()),
         _ => {}
@@ -60,7 +62,12 @@ async fn run_on_store(command: Command, layers: &Layers, settings: &Settings) ->
         Command::Migrate => commands::migrate(layers, settings).await,
         Command::Token(command) => commands::token(layers, settings, command).await,
         Command::Doctor => commands::examine(layers, settings).await,
-        Command::Serve(_) | Command::Openapi | Command::Config(_) | Command::Healthcheck { .. } => Ok(()),
+        Command::Serve(_)
+        | Command::Openapi
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Config(_)
+        | Command::Healthcheck { .. } => Ok(()),
     }
 }
 

@@ -80,6 +80,31 @@ fn the_document_is_the_one_that_is_checked_in() {
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn shells_complete_every_command() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = place.told(&["completions", shell]);
+        for word in ["serve", "token", "revoke", "--config"] {
+            assert!(script.contains(word.trim_start_matches("--")), "{shell}: {word}");
+        }
+    }
+    let output = place.run(&["completions", "nonsense"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let place = Place::new();
+    place.told(&["man", "manual"]);
+    let page = |name: &str| fs::read_to_string(place.path().join("manual").join(name)).unwrap();
+    assert!(page("convoke.1").contains("convoke\\-token(1)"), "it names the others");
+    assert!(page("convoke-token-create.1").contains("\\-\\-tenant"));
+    fs::write(place.path().join("file"), "").unwrap();
+    let (_, line) = place.refused(&["man", "file"]);
+    assert!(line.contains("file: the manual can't be written"), "{line}");
+}
+
 #[tokio::test]
 async fn the_document_that_is_served_is_the_same() {
     let place = Place::new();
