@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     NotSent(String),
     /// It may have been done, or not.
     Unknown(String),
+    /// Nothing was done, for it is the affair of another data centre: this one.
+    Elsewhere(i32),
     /// Nothing was done, and never will be: Telegram's name for the reason.
     Rejected(String),
 }
@@ -39,6 +41,12 @@ impl Failure {
     /// Whether Telegram refused by this name.
     pub fn is(&self, name: &str) -> bool {
         matches!(self, Self::Rejected(rejected) if rejected == name)
+    }
+
+    /// Whether the server has no such method, as others than Telegram itself may.
+    pub fn is_unsupported(&self) -> bool {
+        let names = ["INPUT_METHOD_INVALID", "METHOD_INVALID", "METHOD_NOT_FOUND"];
+        matches!(self, Self::Rejected(rejected) if names.iter().any(|name| rejected.starts_with(name)))
     }
 
     /// Whether Telegram says that there is no such group, or none for us.
@@ -56,6 +64,7 @@ impl From<Failure> for ProviderError {
                 Self::AccountUnusable(reason)
             }
             Failure::Unknown(reason) => Self::Unknown(reason),
+            Failure::Elsewhere(dc) => Self::Rejected(format!("it is the affair of data centre {dc}")),
             Failure::Rejected(name) => Self::Rejected(name),
         }
     }
@@ -82,6 +91,11 @@ impl From<InvocationError> for Failure {
     }
 }
 
+/// What failed before anything was sent.
+pub(crate) fn not_sent(error: impl std::fmt::Display) -> Failure {
+    Failure::NotSent(error.to_string())
+}
+
 fn of_rpc(error: &RpcError) -> Failure {
     let name = error.name.clone();
     match name.as_str() {
@@ -97,6 +111,10 @@ fn of_rpc(error: &RpcError) -> Failure {
         // Asked for by a login only, which goes on then.
         "SESSION_PASSWORD_NEEDED" => Failure::Rejected(name),
         _ => match error.code {
+            303 => match error.value.and_then(|dc| i32::try_from(dc).ok()) {
+                Some(dc) => Failure::Elsewhere(dc),
+                None => Failure::Rejected(name),
+            },
             401 => Failure::SessionGone(name),
             420 => Failure::Wait(error.value.map_or(UNTOLD_WAIT, |seconds| Duration::from_secs(seconds.into()))),
             // Telegram's own time-outs come as -503.
@@ -174,7 +192,7 @@ mod tests {
             (400, "CHANNEL_PRIVATE", refused("CHANNEL_PRIVATE")),
             (400, "INPUT_USER_DEACTIVATED", refused("INPUT_USER_DEACTIVATED")),
             (403, "CHAT_ADMIN_REQUIRED", refused("CHAT_ADMIN_REQUIRED")),
-            (303, "USER_MIGRATE_4", refused("USER_MIGRATE")),
+            (303, "USER_MIGRATE_4", (Failure::Elsewhere(4), rejected("it is the affair of data centre 4"))),
             (500, "RPC_CALL_FAIL", unknown("500 RPC_CALL_FAIL")),
             (503, "Timeout", unknown("503 Timeout")),
             (-503, "Timeout", unknown("-503 Timeout")),
@@ -223,5 +241,7 @@ mod tests {
         assert!(Failure::from(rpc(400, "CHANNEL_INVALID")).is_group_gone());
         assert!(!Failure::from(rpc(400, "USER_NOT_PARTICIPANT")).is_group_gone());
         assert!(!Failure::Unknown("CHANNEL_PRIVATE".into()).is_group_gone());
+        assert!(Failure::from(rpc(400, "INPUT_METHOD_INVALID_1192227_X")).is_unsupported());
+        assert!(!private.is_unsupported());
     }
 }

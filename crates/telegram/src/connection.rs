@@ -1,14 +1,14 @@
 //! One account, connected: whatever is asked of Telegram in its name goes through here.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 use std::time::Duration;
 
 use convoke_domain::{Service, Timestamp};
 use convoke_provider::{Account, AccountCondition, AccountGroup, AccountId, AccountLease, AccountState, SeenPerson};
-use grammers_client::{Client, InvocationError, tl};
+use grammers_client::tl;
 use grammers_session::{
     Session,
     types::{ChannelKind, PeerAuth, PeerId, PeerInfo},
@@ -18,7 +18,12 @@ use tokio::sync::{MutexGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    StringSession, call::Failure, context::Context, group_state::GroupState, person, session::ConnectionSession,
+    StringSession,
+    call::{Failure, not_sent},
+    context::Context,
+    group_state::GroupState,
+    person,
+    session::ConnectionSession,
     wire::Wire,
 };
 
@@ -37,11 +42,14 @@ pub(crate) struct Connection {
     turn: tokio::sync::Mutex<()>,
     /// Whether the last call had no answer, so that the next may not even be sent.
     is_doubtful: AtomicBool,
+    /// Why its session opens nothing any more, once that is known.
+    gone: OnceLock<String>,
     over: CancellationToken,
 }
 
 impl Connection {
-    /// Connects the account with its session, and finds out who it is. Where that fails, no socket is left.
+    /// Connects the account with its session, and finds out who it is, unless `leave` comes before. Where that fails, no
+    /// socket is left.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -50,19 +58,20 @@ impl Connection {
         account: &Account,
         lease: AccountLease,
         brought: &StringSession,
+        leave: &CancellationToken,
     ) -> Result<Arc<Self>, Failure> {
         let session = Arc::new(ConnectionSession::of_account(brought, context.storage.clone(), account.id));
         let groups = context.storage.list_groups(account.id).await.map_err(not_sent)?;
         remember_groups(&session, &groups).await?;
         let (wire, updates) = Wire::open(session, brought.address.is_ipv6(), &context.settings).map_err(not_sent)?;
-        let own = match Self::find_out(&context, account, &lease, &wire).await {
-            Ok(own) => own,
+        let found = leave.run_until_cancelled(Self::find_out(&context, account, &lease, &wire)).await;
+        let (own, state) = match found.unwrap_or_else(|| Err(not_sent("it is stopped"))) {
+            Ok(found) => found,
             Err(failure) => {
                 wire.close().await;
                 return Err(failure);
             }
         };
-        let (own, state) = own;
         let connection = Arc::new(Self {
             context,
             account: account.id,
@@ -73,6 +82,7 @@ impl Connection {
             state: tokio::sync::Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
             is_doubtful: AtomicBool::new(false),
+            gone: OnceLock::new(),
             over: CancellationToken::new(),
         });
         tokio::spawn(keep_peers(connection.wire.session.clone(), connection.over.clone()));
@@ -86,8 +96,7 @@ impl Connection {
         lease: &AccountLease,
         wire: &Wire,
     ) -> Result<(SeenPerson, AccountState), Failure> {
-        let user = own_user(wire).await?;
-        let own = person::seen(&user).ok_or_else(|| Failure::SessionGone("nobody is logged in".to_owned()))?;
+        let own = own_user(wire).await?;
         if account.state.external_id.as_ref().is_some_and(|known| *known != own.external_id) {
             let reason = "the session belongs to another user than the one that made the account's groups";
             return Err(Failure::SessionGone(reason.to_owned()));
@@ -107,17 +116,6 @@ impl Connection {
     /// The account itself.
     pub fn own(&self) -> &SeenPerson {
         &self.own
-    }
-
-    /// Telegram's client, for what it does better than single calls: the stream of updates. Errors of it are to be told
-    /// to [`Self::judge`].
-    pub fn client(&self) -> &Client {
-        &self.wire.client
-    }
-
-    /// What the connection remembers.
-    pub fn session(&self) -> &Arc<ConnectionSession> {
-        &self.wire.session
     }
 
     /// The updates that come, for the one who reads them; `None` once they were taken.
@@ -161,11 +159,6 @@ impl Connection {
         self.invoke(request).await
     }
 
-    /// What an error means that the client had by itself; what it says of the account is kept.
-    pub async fn judge(&self, error: InvocationError) -> Failure {
-        self.noted(Failure::from(error)).await
-    }
-
     async fn noted(&self, failure: Failure) -> Failure {
         let is_answer = !matches!(failure, Failure::Unknown(_) | Failure::NotSent(_));
         self.is_doubtful.store(!is_answer, Ordering::Relaxed);
@@ -178,7 +171,11 @@ impl Connection {
             Failure::Restricted(reason) | Failure::SessionGone(reason) => {
                 state.condition = AccountCondition::Unusable(reason.clone());
             }
-            Failure::Full(_) | Failure::NotSent(_) | Failure::Unknown(_) | Failure::Rejected(_) => {}
+            Failure::Full(_)
+            | Failure::NotSent(_)
+            | Failure::Unknown(_)
+            | Failure::Elsewhere(_)
+            | Failure::Rejected(_) => {}
         }
         if *state != before {
             tracing::warn!(account = %self.account.0, ?failure, "Telegram says something of the account");
@@ -192,7 +189,8 @@ impl Connection {
                 }
             }
         }
-        if matches!(failure, Failure::SessionGone(_)) {
+        if let Failure::SessionGone(reason) = &failure {
+            let _ = self.gone.set(reason.clone());
             self.over.cancel();
         }
         failure
@@ -201,6 +199,11 @@ impl Connection {
     /// How the account is.
     pub async fn state(&self) -> AccountState {
         self.state.lock().await.clone()
+    }
+
+    /// Why its session opens nothing any more, once that is known.
+    pub fn gone(&self) -> Option<&str> {
+        self.gone.get().map(String::as_str)
     }
 
     /// Says that the account can be used again, as far as is known.
@@ -219,21 +222,17 @@ impl Connection {
         let _ = self.wire.session.cache_peers(peers.collect()).await;
     }
 
-    /// The group of this name, as Telegram wants it, and what is kept of it.
+    /// The group of this name.
     ///
     /// # Errors
     /// If the account has no such group.
-    pub async fn input_channel(
-        &self,
-        provider_chat_id: &str,
-    ) -> Result<(tl::enums::InputChannel, AccountGroup, GroupState), Failure> {
+    pub async fn group(&self, provider_chat_id: &str) -> Result<OwnGroup, Failure> {
         let found = self.context.storage.find_group_account(Service::Telegram, provider_chat_id).await;
         match found.map_err(not_sent)? {
-            Some((account, group)) if account == self.account => {
-                let state = GroupState::from_text(&group.state).map_err(not_sent)?;
-                let channel_id = provider_chat_id.parse().map_err(not_sent)?;
-                let channel = tl::types::InputChannel { channel_id, access_hash: state.access_hash };
-                Ok((channel.into(), group, state))
+            Some((account, kept)) if account == self.account => {
+                let state = GroupState::from_text(&kept.state).map_err(not_sent)?;
+                let id = provider_chat_id.parse().map_err(not_sent)?;
+                Ok(OwnGroup { id, state, kept })
             }
             _ => Err(Failure::Rejected("the account has no such group".to_owned())),
         }
@@ -273,26 +272,39 @@ impl Connection {
     }
 }
 
-/// The user who is logged in, and is remembered as such: without that, the stream of updates does not begin.
-pub(crate) async fn own_user(wire: &Wire) -> Result<tl::enums::User, Failure> {
-    let request = tl::functions::users::GetUsers { id: vec![tl::enums::InputUser::UserSelf] };
-    let user = wire.call(&request).await?.into_iter().next();
-    let Some(tl::enums::User::User(user)) = user else {
-        return Err(Failure::SessionGone("nobody is logged in with this session".to_owned()));
-    };
-    let peer = PeerInfo::User {
-        id: user.id,
-        auth: user.access_hash.map(PeerAuth::from_hash),
-        bot: Some(user.bot),
-        is_self: Some(true),
-    };
-    wire.session.cache_peer(peer).await.map_err(not_sent)?;
-    Ok(user.into())
+/// A group of the account, as it is kept.
+pub(crate) struct OwnGroup {
+    /// Telegram's number for it.
+    pub id: i64,
+    /// What is kept of it.
+    pub state: GroupState,
+    /// The same as storage has it.
+    pub kept: AccountGroup,
 }
 
-/// What failed before anything was sent.
-pub(crate) fn not_sent(error: impl std::fmt::Display) -> Failure {
-    Failure::NotSent(error.to_string())
+impl OwnGroup {
+    /// As Telegram wants to see it where a group is asked for.
+    pub fn channel(&self) -> tl::enums::InputChannel {
+        tl::types::InputChannel { channel_id: self.id, access_hash: self.state.access_hash }.into()
+    }
+
+    /// ... where anything that has messages will do.
+    pub fn peer(&self) -> tl::enums::InputPeer {
+        tl::types::InputPeerChannel { channel_id: self.id, access_hash: self.state.access_hash }.into()
+    }
+}
+
+/// The user who is logged in, and is remembered as such: without that, the stream of updates does not begin.
+pub(crate) async fn own_user(wire: &Wire) -> Result<SeenPerson, Failure> {
+    let request = tl::functions::users::GetUsers { id: vec![tl::enums::InputUser::UserSelf] };
+    let users = wire.call(&request).await?;
+    let own = users.first().and_then(|user| Some((PeerInfo::from(user), person::seen(user)?)));
+    let Some((PeerInfo::User { id, auth, bot, .. }, own)) = own else {
+        return Err(Failure::SessionGone("nobody is logged in with this session".to_owned()));
+    };
+    let peer = PeerInfo::User { id, auth, bot, is_self: Some(true) };
+    wire.session.cache_peer(peer).await.map_err(not_sent)?;
+    Ok(own)
 }
 
 /// The groups of the account, so that the stream of updates can fetch what was missed in them.

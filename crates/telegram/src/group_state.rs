@@ -20,6 +20,9 @@ pub struct GroupState {
     /// Whether the description is rid of the mark by which a lost group is found.
     #[serde(default)]
     pub about_is_clean: bool,
+    /// What the description is to be then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// How far the group's updates have been taken in: its own counter (pts); unknown if none came yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pts: Option<i32>,
@@ -44,6 +47,7 @@ impl GroupState {
             access_hash,
             made_at,
             about_is_clean: false,
+            description: None,
             pts: None,
             log_cursor: 0,
             log_read_at: None,

@@ -19,6 +19,8 @@ pub struct TelegramSettings {
     pub lease: Duration,
     /// How many groups an account makes in 24 hours at most.
     pub creation_budget: u32,
+    /// How many groups an account may have before it makes no more.
+    pub capacity: u32,
     /// How long after an unknown outcome a group may still turn up.
     pub settle_time: Duration,
     /// How long one call may take.
@@ -49,6 +51,7 @@ impl TelegramSettings {
             owner,
             lease: Duration::from_secs(30),
             creation_budget: 20,
+            capacity: 500,
             settle_time: Duration::from_mins(1),
             call_timeout: Duration::from_secs(30),
             missing_time: Duration::from_mins(1),

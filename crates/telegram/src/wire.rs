@@ -19,7 +19,11 @@ use grammers_session::{Session, updates::UpdatesLike};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{TelegramSettings, call::Failure, session::ConnectionSession};
+use crate::{
+    TelegramSettings,
+    call::{Failure, not_sent},
+    session::ConnectionSession,
+};
 
 /// How many updates may wait for their reader. What comes when it is full is dropped, and costs a fetch of the
 /// difference later.
@@ -104,6 +108,14 @@ impl Wire {
         } else if let Ok(dc_id) = self.session.home_dc_id() {
             self.handle.disconnect_from_dc(dc_id);
         }
+    }
+
+    /// Goes on at another data centre, as Telegram told.
+    pub async fn move_to(&self, dc_id: i32) -> Result<(), Failure> {
+        let before = self.session.home_dc_id().map_err(not_sent)?;
+        self.session.set_home_dc_id(dc_id).await.map_err(not_sent)?;
+        self.handle.disconnect_from_dc(before);
+        Ok(())
     }
 
     /// Returns once the wire has ended: because it was closed, or because it broke.

@@ -25,8 +25,8 @@ use super::{
     updates::{Missing, Position, Updates},
 };
 use crate::{
-    call::Failure,
-    connection::{Connection, not_sent},
+    call::{Failure, not_sent},
+    connection::Connection,
     group_state::GroupState,
 };
 
