@@ -13,6 +13,7 @@ mod held;
 mod hold;
 mod holder;
 mod invitation;
+mod login;
 mod marker;
 mod person;
 mod remove;
@@ -23,6 +24,7 @@ mod string_session;
 mod telegram;
 mod wire;
 
+pub use login::{AccountName, LoggedIn, LoggedOut, Login, LoginError, LoginPrompt};
 pub use sealing::{SecretsKey, SecretsKeyError, UnsealError};
 pub use settings::TelegramSettings;
 pub use string_session::{StringSession, StringSessionError};
