@@ -10,6 +10,7 @@ use std::{
 use crate::{
     Failure,
     install::{self, Recipe},
+    process::finish,
     repository,
 };
 
@@ -89,10 +90,4 @@ fn keep_pictures(screenshots: &Path) -> Result<(), Failure> {
 
 fn copy(from: &Path, to: &Path) -> Result<u64, Failure> {
     fs::copy(from, to).map_err(|error| format!("{} → {}: {error}", from.display(), to.display()))
-}
-
-/// Runs a command to its end.
-fn finish(command: &mut Command, what: &str) -> Result<(), Failure> {
-    let status = command.status().map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?;
-    if status.success() { Ok(()) } else { Err(format!("{what} failed")) }
 }

@@ -12,40 +12,25 @@ use std::{
 };
 
 use crate::{
-    Failure,
-    install::{self, Recipe},
-    node, repository,
+    Failure, node,
+    process::{finish, finish_quietly},
+    python, repository,
 };
 
 const DOCUMENT: &str = "openapi/openapi.json";
 /// What is checked in for this.
 const SOURCES: &str = "openapi/clients";
 const REQUIREMENTS: &str = "requirements.txt";
-const LOCK: &str = "package-lock.json";
 const FOLDER: &str = "target/clients";
 /// How long the service may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const PYTHON: &[Recipe] = &[
-    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "python3", "python3-venv"]],
-    &[&["dnf", "install", "--assumeyes", "python3"]],
-    &[&["apk", "add", "python3"]],
-    &[&["pacman", "--sync", "--refresh", "--noconfirm", "python"]],
-    &[&["brew", "install", "python"]],
-];
-const HOW_TO_INSTALL_PYTHON: &str =
-    "Python 3.10 or newer with venv is needed: `apt-get install python3 python3-venv` installs both";
-
-/// What the generated clients need: the generator writes code for 3.10.
-const IS_PYTHON_RIGHT: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
-
 pub fn run() -> Result<(), Failure> {
-    install::provide("Python with venv", is_python_there, PYTHON, HOW_TO_INSTALL_PYTHON)?;
     let node = node::provide()?;
     let folder = repository::root().join(FOLDER);
-    let python = install_python(&folder.join("venv"))?;
+    let python = python::provide(&Path::new(SOURCES).join(REQUIREMENTS), &folder.join("venv"))?;
     let typescript = folder.join("typescript");
-    install_npm(&typescript)?;
+    node::install_packages(Path::new(SOURCES), &typescript)?;
 
     let python_client = make_python(&python, &folder.join("python"))?;
     make_typescript(&python, &node, &typescript)?;
@@ -60,49 +45,6 @@ pub fn run() -> Result<(), Failure> {
         service.is_used_by(name, Command::new(&node).arg(typescript.join("built").join(script)))?;
     }
     Ok(())
-}
-
-fn is_python_there() -> bool {
-    let checked = Command::new("python3").args(["-c", IS_PYTHON_RIGHT]).stderr(Stdio::null()).status();
-    checked.is_ok_and(|status| status.success())
-}
-
-/// Installs the generator and what its client needs, unless that is what is there; gives the Python that has them.
-fn install_python(folder: &Path) -> Result<PathBuf, Failure> {
-    let python = folder.join("bin/python");
-    let wanted = repository::read(&Path::new(SOURCES).join(REQUIREMENTS))?;
-    if is_installed(folder, &wanted) {
-        return Ok(python);
-    }
-    finish(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder), "`python3 -m venv`")?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--no-deps"]);
-    finish(pip.arg("--requirement").arg(repository::root().join(SOURCES).join(REQUIREMENTS)), "`pip install`")?;
-    note_installed(folder, &wanted)?;
-    Ok(python)
-}
-
-/// Installs what the lock file names, unless that is what is there.
-fn install_npm(folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let wanted = repository::read(&Path::new(SOURCES).join(LOCK))?;
-    if is_installed(folder, &wanted) {
-        return Ok(());
-    }
-    for file in ["package.json", LOCK] {
-        copy(file, folder)?;
-    }
-    let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
-    finish(Command::new("npm").args(words).current_dir(folder), "`npm ci`")?;
-    note_installed(folder, &wanted)
-}
-
-fn is_installed(folder: &Path, wanted: &str) -> bool {
-    fs::read_to_string(folder.join("installed")).is_ok_and(|installed| installed == wanted)
-}
-
-fn note_installed(folder: &Path, what: &str) -> Result<(), Failure> {
-    fs::write(folder.join("installed"), what).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// Makes the client for Python and compiles all of it; gives the script that uses it, beside it.
@@ -223,22 +165,4 @@ fn remove(folder: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
-}
-
-/// Runs a command to its end.
-fn finish(command: &mut Command, what: &str) -> Result<(), Failure> {
-    let status = command.stdin(Stdio::null()).status();
-    let status = status.map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?;
-    if status.success() { Ok(()) } else { Err(format!("{what} failed")) }
-}
-
-/// Runs a command to its end; what it says matters if it fails.
-fn finish_quietly(command: &mut Command, what: &str) -> Result<(), Failure> {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(format!("{what} failed:\n{}", String::from_utf8_lossy(&said).trim()))
 }

@@ -1,6 +1,6 @@
 //! Programs of others that tests need, installed if they are missing, by the system's own package manager.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use crate::Failure;
 
@@ -31,6 +31,16 @@ pub fn run_as_root(step: &[&str], name: &str) -> Result<(), Failure> {
     let status = command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive").status();
     let succeeded = status.map_err(|error| format!("{}: {error}", words[0]))?.success();
     if succeeded { Ok(()) } else { Err(format!("`{}` failed", words.join(" "))) }
+}
+
+/// Whether this is what was noted to be in the folder.
+pub fn is_noted(folder: &Path, wanted: &str) -> bool {
+    fs::read_to_string(folder.join("installed")).is_ok_and(|installed| installed == wanted)
+}
+
+/// Notes what was put into the folder, so that it is not put there again.
+pub fn note(folder: &Path, what: &str) -> Result<(), Failure> {
+    fs::write(folder.join("installed"), what).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// Whether there is a program of this name.

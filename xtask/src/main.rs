@@ -6,6 +6,7 @@ mod bench;
 mod breaking;
 mod browser;
 mod clients;
+mod deploy;
 mod domain;
 mod files;
 mod install;
@@ -15,6 +16,8 @@ mod node;
 mod openapi;
 mod openapi_lint;
 mod postgres;
+mod process;
+mod python;
 mod repository;
 mod test;
 mod unused;
@@ -70,6 +73,8 @@ enum Command {
     },
     /// Makes clients in Python and TypeScript from openapi/openapi.json, below target/, and uses them.
     Clients,
+    /// Looks at the Dockerfile and at all that is in deploy/, without a cluster or an engine.
+    Deploy,
     /// Writes openapi/openapi.json, as the service serves it.
     Openapi,
     /// Asks linters about openapi/openapi.json; they are Node.js packages, installed below target/.
@@ -147,6 +152,7 @@ fn main() -> ExitCode {
             number => Err(format!("{number} mistakes")),
         }),
         Command::Clients => clients::run(),
+        Command::Deploy => deploy::run(),
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),
     };

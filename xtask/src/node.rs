@@ -10,6 +10,7 @@ use std::{
 use crate::{
     Failure,
     install::{self, Recipe},
+    process::finish,
     repository,
 };
 
@@ -55,6 +56,24 @@ fn newer() -> Result<PathBuf, Failure> {
         }
     }
     Ok(node)
+}
+
+/// Installs the packages that the lock file in a folder of the repository names, unless they are there.
+pub fn install_packages(sources: &Path, folder: &Path) -> Result<(), Failure> {
+    const LOCK: &str = "package-lock.json";
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let wanted = repository::read(&sources.join(LOCK))?;
+    if install::is_noted(folder, &wanted) {
+        return Ok(());
+    }
+    for file in ["package.json", LOCK] {
+        let from = sources.join(file);
+        fs::copy(repository::root().join(&from), folder.join(file))
+            .map_err(|error| format!("{}: {error}", from.display()))?;
+    }
+    let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
+    finish(Command::new("npm").args(words).current_dir(folder), "`npm ci`")?;
+    install::note(folder, &wanted)
 }
 
 /// The version that a program says it has; nothing if it is not there.

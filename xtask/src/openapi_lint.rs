@@ -15,13 +15,11 @@ const DOCUMENT: &str = "openapi/openapi.json";
 const SETTINGS: &str = "openapi/lint";
 /// Where they are installed and run: what they are to find must lie beside their packages.
 const FOLDER: &str = "target/openapi-lint";
-const LOCK: &str = "package-lock.json";
 
 pub fn run() -> Result<(), Failure> {
     let node = node::provide()?;
     let folder = repository::root().join(FOLDER);
-    fs::create_dir_all(&folder).map_err(|error| format!("{FOLDER}: {error}"))?;
-    install(&folder)?;
+    node::install_packages(Path::new(SETTINGS), &folder)?;
     for file in ["redocly.yaml", ".redocly.lint-ignore.yaml", ".spectral.yaml"] {
         copy(&Path::new(SETTINGS).join(file), &folder)?;
     }
@@ -29,24 +27,6 @@ pub fn run() -> Result<(), Failure> {
     let redocly = redocly(&node, &folder)?;
     let spectral = spectral(&node, &folder)?;
     if redocly && spectral { Ok(()) } else { Err(format!("the linters have findings in {DOCUMENT}")) }
-}
-
-/// Installs what the lock file names, unless that is what is there.
-fn install(folder: &Path) -> Result<(), Failure> {
-    let wanted = repository::read(&Path::new(SETTINGS).join(LOCK))?;
-    let is_there = fs::read_to_string(folder.join("installed.json")).is_ok_and(|installed| installed == wanted);
-    if is_there {
-        return Ok(());
-    }
-    for file in ["package.json", LOCK] {
-        copy(&Path::new(SETTINGS).join(file), folder)?;
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
-    if !succeeds(npm, folder)? {
-        return Err(format!("`npm ci` failed in {FOLDER}"));
-    }
-    fs::write(folder.join("installed.json"), wanted).map_err(|error| format!("{FOLDER}: {error}"))
 }
 
 fn redocly(node: &Path, folder: &Path) -> Result<bool, Failure> {

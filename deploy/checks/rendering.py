@@ -1,0 +1,104 @@
+"""What is rendered: each way to install the service, as Kustomize and Helm write it, with the objects in it."""
+
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+DEPLOY = Path(__file__).resolve().parent.parent
+EVERYTHING_FOR_ONE = ["ingress", "oidc", "service-monitor", "alerts", "dashboard"]
+EVERYTHING_FOR_MANY = ["http-route", *EVERYTHING_FOR_ONE]
+
+# A name, and what is installed: a folder below deploy/ with components on top.
+KUSTOMIZATIONS = {
+    "base": ("base", []),
+    "sqlite": ("overlays/sqlite", []),
+    "postgres": ("overlays/postgres", []),
+    "ha": ("overlays/ha", []),
+    "sqlite-everything": ("overlays/sqlite", EVERYTHING_FOR_ONE),
+    "ha-everything": ("overlays/ha", EVERYTHING_FOR_MANY),
+}
+
+# The same for the chart: a name, and the values that are said.
+CHARTS = {
+    "chart": {},
+    "chart-sqlite": {"sqlite": {"enabled": True}},
+    "chart-postgres": {"migrateByJob": True, "api": {"autoscaling": {"enabled": True}}},
+    "chart-everything": {
+        "migrateByJob": True,
+        "api": {"autoscaling": {"enabled": True}},
+        "networkPolicies": {"oidc": True},
+        "ingress": {"enabled": True},
+        "httpRoute": {"enabled": True},
+        "serviceMonitor": {"enabled": True},
+    },
+    "chart-sqlite-everything": {
+        "sqlite": {"enabled": True},
+        "networkPolicies": {"oidc": True},
+        "ingress": {"enabled": True},
+        "serviceMonitor": {"enabled": True},
+    },
+}
+
+
+@dataclass
+class Rendering:
+    """What one way to install the service comes to."""
+
+    name: str
+    objects: list[dict]
+
+    def of_kind(self, *kinds: str) -> list[dict]:
+        return [thing for thing in self.objects if thing["kind"] in kinds]
+
+    def pods(self) -> list[tuple[str, dict]]:
+        """The pods that it makes: who makes them, and what they are made from."""
+        makers = self.of_kind("Deployment", "StatefulSet", "Job", "DaemonSet", "CronJob")
+        return [(name_of(maker), template_of(maker)) for maker in makers]
+
+
+def name_of(thing: dict) -> str:
+    return f"{thing['kind']}/{thing['metadata']['name']}"
+
+
+def template_of(maker: dict) -> dict:
+    spec = maker["spec"]
+    return spec["jobTemplate"]["spec"]["template"] if maker["kind"] == "CronJob" else spec["template"]
+
+
+def kustomize(kubectl: Path, name: str) -> Rendering:
+    """Renders a kustomization; the components come on top, as in an overlay of one's own."""
+    folder, components = KUSTOMIZATIONS[name]
+    with tempfile.TemporaryDirectory(dir=DEPLOY.parent / "target") as own:
+        up = Path("../../deploy")
+        own_kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [str(up / folder)],
+            "components": [str(up / "components" / component) for component in components],
+        }
+        # The namespace of an overlay does not reach what is put on top of it.
+        if components:
+            own_kustomization["namespace"] = "convoke"
+        Path(own, "kustomization.yaml").write_text(yaml.safe_dump(own_kustomization))
+        return Rendering(name, load(output([kubectl, "kustomize", own])))
+
+
+def helm(program: Path, name: str) -> Rendering:
+    """Renders the chart, as `helm install convoke` does."""
+    words = [program, "template", "convoke", DEPLOY / "chart", "--namespace", "convoke", "--values", "-"]
+    return Rendering(name, load(output(words, json.dumps(CHARTS[name]))))
+
+
+def output(words: list, text: str = "") -> str:
+    finished = subprocess.run([str(word) for word in words], input=text, capture_output=True, text=True, check=False)
+    if finished.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, words))}: {finished.stderr.strip()}")
+    return finished.stdout
+
+
+def load(text: str) -> list[dict]:
+    return [thing for thing in yaml.safe_load_all(text) if thing]
