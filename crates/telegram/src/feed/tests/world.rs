@@ -8,6 +8,7 @@ use convoke_telegram_test_server::{Fault, GroupId, TestServer, UserId};
 use convoke_test_support::TestEnvironment;
 use grammers_client::tl;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::memory::{ACCOUNT, Memory, id};
 use crate::{TelegramSettings, connection::Connection, context::Context, feed::Feed, group_state::GroupState};
@@ -108,7 +109,8 @@ impl World {
             groups: 0,
         };
         let brought = self.session.parse().expect("a session");
-        let connection = Connection::open(Arc::new(context), &account, self.memory.lease(), &brought).await;
+        let (lease, leave) = (self.memory.lease(), CancellationToken::new());
+        let connection = Connection::open(Arc::new(context), &account, lease, &brought, &leave).await;
         let connection = connection.expect("Telegram is there");
         let feed = Arc::new(Feed::new());
         let mut tasks = JoinSet::new();
