@@ -36,8 +36,9 @@ const HEARTBEAT: Duration = Duration::from_mins(1);
 /// How often it is looked for groups that were made.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// How long after looking for groups it is not looked again, whatever comes of groups that are not known.
-const REFRESHED: Duration = Duration::from_secs(1);
+/// How often while something comes from a channel that may be a group which is just being made, and for how long after.
+const REFRESH_EXPECTING: Duration = Duration::from_millis(250);
+const EXPECTING: Duration = Duration::from_secs(5);
 
 /// The time between two readings: many groups are read one after the other.
 const BETWEEN_READINGS: Duration = Duration::from_millis(200);
@@ -78,6 +79,8 @@ pub struct AccountFeed {
     pub(super) changed: BTreeSet<i64>,
     saved_at: Timestamp,
     refreshed_at: Timestamp,
+    /// Until when a group is expected that is just being made.
+    expecting_until: Timestamp,
     /// Until when nothing is asked of Telegram.
     paused_until: Timestamp,
     failures: u32,
@@ -132,6 +135,7 @@ impl AccountFeed {
             changed: BTreeSet::new(),
             saved_at: now,
             refreshed_at: now,
+            expecting_until: now,
             paused_until: now,
             failures: 0,
             read_at: now,
@@ -186,7 +190,7 @@ impl AccountFeed {
             self.fetch(missing).await?;
             return Ok(true);
         }
-        if now >= self.refreshed_at.plus(REFRESH) {
+        if now >= self.refresh_at(now) {
             self.refresh().await;
         }
         if let Some((at, channel, reading)) = self.next_reading()
@@ -200,6 +204,10 @@ impl AccountFeed {
             self.save().await?;
         }
         Ok(false)
+    }
+
+    fn refresh_at(&self, now: Timestamp) -> Timestamp {
+        self.refreshed_at.plus(if now < self.expecting_until { REFRESH_EXPECTING } else { REFRESH })
     }
 
     /// What is read next, and from when on.
@@ -217,7 +225,7 @@ impl AccountFeed {
         } else {
             let deadline = self.updates.deadline().saturating_duration_since(std::time::Instant::now());
             let reading = self.next_reading().map_or(LONGEST_SLEEP, |(at, ..)| at.since(now));
-            deadline.min(reading)
+            deadline.min(reading).min(self.refresh_at(now).since(now))
         };
         wait.clamp(Duration::from_millis(1), LONGEST_SLEEP)
     }
@@ -313,7 +321,7 @@ impl AccountFeed {
         self.connection.remember(&users, &chats).await;
         let messages: Vec<tl::enums::Message> = updates.into_iter().filter_map(|(update, _)| message(update)).collect();
         if messages.iter().any(|message| self.may_be_of_a_new_group(message)) {
-            self.refresh().await;
+            self.expecting_until = self.connection.now().plus(EXPECTING);
         }
         let people = People::new(&users);
         let told = messages.iter().flat_map(|message| self.told_by(message, &people)).collect();
@@ -339,14 +347,14 @@ impl AccountFeed {
         told
     }
 
-    /// Whether a message comes from a channel that may be a group that was made a moment ago.
+    /// Whether a message comes from a channel that may be a group which is just being made. What it tells is told again
+    /// once the group is followed, from its beginning.
     fn may_be_of_a_new_group(&mut self, message: &tl::enums::Message) -> bool {
         let Some(channel) = channel_of(message).filter(|channel| !self.groups.contains_key(channel)) else {
             return false;
         };
         let is_first = self.foreign.insert(channel);
-        let is_service = matches!(message, tl::enums::Message::Service(_));
-        is_first || (is_service && self.connection.now() >= self.refreshed_at.plus(REFRESHED))
+        is_first || matches!(message, tl::enums::Message::Service(_))
     }
 
     /// Looks for groups that were made, and for those that are closed.
