@@ -40,6 +40,12 @@ pub trait Actors: Send + Sync + Debug {
     /// A person comes in by the link alone.
     async fn join(&self, group: &CreatedGroup, invitation: &str, who: &SeenPerson);
 
+    /// Whom the messenger names as the one who invited those who come by the link alone: nobody, unless it names who
+    /// made the link.
+    fn inviter_by_link(&self, _group: &CreatedGroup) -> Option<SeenPerson> {
+        None
+    }
+
     /// Somebody who is in brings somebody else in.
     async fn bring_in(&self, group: &CreatedGroup, by: &SeenPerson, who: &SeenPerson);
 
@@ -320,7 +326,8 @@ pub async fn what_people_do_is_told(provider: &dyn Provider, actors: &dyn Actors
     actors.join(&group, &invitation, &first).await;
     let event = feed.wait_for("that somebody joined", |event| joined(event, &first)).await;
     let ProviderEventKind::Joined { person, invited_by } = event.kind else { unreachable!("it is a join") };
-    assert_eq!(invited_by.map(|by| by.external_id), None, "by the link alone nobody brought them in");
+    let by_link = actors.inviter_by_link(&group).map(|by| by.external_id);
+    assert_eq!(invited_by.map(|by| by.external_id), by_link, "by the link alone nobody else brought them in");
     assert_eq!(person.properties, first.properties, "a person is told by the names they have");
 
     actors.bring_in(&group, &first, &second).await;
