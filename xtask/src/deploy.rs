@@ -1,8 +1,10 @@
 //! The Dockerfile and everything in deploy/, without a cluster or an engine: rendered by Kustomize and Helm, compared with the
 //! schemas of Kubernetes, with Pod Security "restricted" and with each other, looked at by linters; alerts are tried on
-//! figures. What is looked at, and how, is in deploy/checks/, with the versions of all that takes part.
+//! figures, and the program is asked whether it takes the settings. How, is in deploy/checks/, with the versions of all that
+//! takes part.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -25,9 +27,12 @@ pub fn run() -> Result<(), Failure> {
     node::install_packages(checks, &folder)?;
     let python = python::provide(&checks.join("requirements.txt"), &folder.join("venv"))?;
     let promtool = promtool(&folder)?;
+    finish(repository::cargo().args(["build", "--locked", "-p", "convoke"]), "the build")?;
+    let target = repository::metadata()?.target_directory.into_std_path_buf();
+    let program = target.join("debug").join(format!("convoke{}", env::consts::EXE_SUFFIX));
     let mut command = Command::new(python);
     command.arg(repository::root().join(checks).join("all.py")).arg("--work").arg(&folder);
-    command.arg("--promtool").arg(promtool).arg("--node").arg(node);
+    command.arg("--convoke").arg(program).arg("--promtool").arg(promtool).arg("--node").arg(node);
     // Nothing but sources belongs into the repository.
     finish(command.env("PYTHONDONTWRITEBYTECODE", "1"), "what is in deploy/")
 }
