@@ -21,7 +21,7 @@ import monitoring
 import program
 import restricted
 import schemas
-from rendering import CHARTS, DEPLOY, KUSTOMIZATIONS, Rendering, helm, kustomize, output
+from rendering import CHARTS, DEPLOY, KUSTOMIZATIONS, Rendering, helm, kustomize, of_readme, output
 
 ROOT = DEPLOY.parent
 HERE = DEPLOY / "checks"
@@ -38,6 +38,7 @@ def main() -> None:
     checks = Checks()
 
     renderings = [kustomize(BIN / "kubectl", name) for name in KUSTOMIZATIONS]
+    renderings.append(of_readme(BIN / "kubectl"))
     helm_at = helm_program(arguments.work)
     if helm_at is None:
         print("the chart is not looked at: Helm's package is for Linux on x86-64 alone")

@@ -1,6 +1,7 @@
 """What is rendered: each way to install the service, as Kustomize and Helm write it, with the objects in it."""
 
 import json
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ CHARTS = {
     "chart-sqlite": {"sqlite": {"enabled": True}},
     "chart-postgres": {"migrateByJob": True, "api": {"autoscaling": {"enabled": True}}},
     "chart-everything": {
+        "image": {"digest": f"sha256:{'0' * 64}"},
         "migrateByJob": True,
         "api": {"autoscaling": {"enabled": True}},
         "networkPolicies": {"oidc": True},
@@ -85,6 +87,16 @@ def kustomize(kubectl: Path, name: str) -> Rendering:
             own_kustomization["namespace"] = "convoke"
         Path(own, "kustomization.yaml").write_text(yaml.safe_dump(own_kustomization))
         return Rendering(name, load(output([kubectl, "kustomize", own])))
+
+
+def of_readme(kubectl: Path) -> Rendering:
+    """Renders the overlay that README.md tells its readers to write."""
+    told = (DEPLOY / "README.md").read_text()
+    [written] = re.findall(r"^# my-convoke/kustomization.yaml\n(.+?)^```$", told, re.MULTILINE | re.DOTALL)
+    with tempfile.TemporaryDirectory(dir=DEPLOY.parent / "target") as own:
+        text = written.replace("../deploy", "../../deploy").replace("sha256:…", f"sha256:{'0' * 64}")
+        Path(own, "kustomization.yaml").write_text(text)
+        return Rendering("README.md", load(output([kubectl, "kustomize", own])))
 
 
 def helm(program: Path, name: str) -> Rendering:

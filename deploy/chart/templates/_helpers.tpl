@@ -12,7 +12,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "convoke.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
 {{/* Settings as environment variables: server.bind is CONVOKE__SERVER__BIND. */}}
@@ -31,7 +32,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- range $section, $values := $settings }}
 {{- range $name, $value := $values }}
-CONVOKE__{{ upper $section }}__{{ upper $name }}: {{ $value | toString | quote }}
+{{- /* Numbers come as floats; lists and tables are written as JSON. */}}
+{{- $text := toString $value }}
+{{- if kindIs "float64" $value }}{{ $text = int64 $value | toString }}{{ end }}
+{{- if or (kindIs "slice" $value) (kindIs "map" $value) }}{{ $text = toJson $value }}{{ end }}
+CONVOKE__{{ upper $section }}__{{ upper $name }}: {{ $text | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
