@@ -56,6 +56,13 @@ impl GroupState {
         }
     }
 
+    /// Takes over what the maker of the group kept meanwhile.
+    pub fn heed_maker(&mut self, kept: &Self) {
+        if kept.about_is_clean {
+            (self.about_is_clean, self.description) = (true, None);
+        }
+    }
+
     /// Reads what [`Self::to_text`] wrote.
     ///
     /// # Errors

@@ -46,6 +46,9 @@ const BETWEEN_READINGS: Duration = Duration::from_millis(200);
 /// How long to wait after a call that failed, at first.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long to wait after a reading that failed, unless Telegram says otherwise.
+const AFTER_FAILED_READING: Duration = Duration::from_secs(1);
+
 /// How long to wait after a call that failed at most, unless Telegram says otherwise.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -121,7 +124,7 @@ impl AccountFeed {
         let (now, is_new) = (connection.now(), kept.is_none());
         let position = match kept {
             Some(position) => position,
-            None => connection.invoke(&tl::functions::updates::GetState {}).await?.into(),
+            None => first_position(&connection).await?,
         };
         let pace = Pace::from(&connection.context.settings);
         let mut feed = Self {
@@ -280,9 +283,11 @@ impl AccountFeed {
         self.pause(failure);
         if matches!(failure, Failure::Rejected(_)) {
             tracing::warn!(?failure, "Telegram does not tell what the account missed; its groups are read instead");
-            let Ok(state) = self.connection.invoke(&tl::functions::updates::GetState {}).await else { return Ok(()) };
-            let channels: Vec<_> = self.groups.iter().map(|(channel, group)| (*channel, group.state.pts)).collect();
-            self.updates = Updates::from(&state.into(), channels.into_iter());
+            if let Ok(state) = self.connection.invoke(&tl::functions::updates::GetState {}).await {
+                let channels: Vec<_> = self.groups.iter().map(|(channel, group)| (*channel, group.state.pts)).collect();
+                self.updates = Updates::from(&state.into(), channels.into_iter());
+            }
+            self.updates.give_up_common();
             self.doubt_all_logs();
         }
         Ok(())
@@ -307,12 +312,18 @@ impl AccountFeed {
     }
 
     /// Asks nothing for a while.
-    pub(super) fn pause(&mut self, failure: &Failure) {
+    fn pause(&mut self, failure: &Failure) {
         let pause = match failure {
             Failure::Wait(time) => *time,
             _ => FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE),
         };
         self.failures = self.failures.saturating_add(1);
+        self.paused_until = self.connection.now().plus(pause);
+    }
+
+    /// Asks nothing for a while, because something could not be read that has its own time to be read again.
+    pub(super) fn pause_after_reading(&mut self, failure: &Failure) {
+        let pause = if let Failure::Wait(time) = failure { *time } else { AFTER_FAILED_READING };
         self.paused_until = self.connection.now().plus(pause);
     }
 
@@ -379,7 +390,7 @@ impl AccountFeed {
                 continue;
             };
             if let Some(known) = self.groups.get_mut(&channel) {
-                known.state.about_is_clean |= state.about_is_clean;
+                known.state.heed_maker(&state);
                 continue;
             }
             self.foreign.remove(&channel);
@@ -504,7 +515,7 @@ impl AccountFeed {
             if let Ok(Some((_, kept))) = storage.find_group_account(Service::Telegram, &group.name).await
                 && let Ok(kept) = GroupState::from_text(&kept.state)
             {
-                group.state.about_is_clean = kept.about_is_clean;
+                group.state.heed_maker(&kept);
             }
         }
     }
@@ -518,6 +529,15 @@ impl AccountFeed {
 
     pub(super) fn storage(&self) -> &Arc<dyn AccountStorage> {
         &self.connection.context.storage
+    }
+}
+
+/// How far the account's updates are now. A server that does not tell counts from the beginning.
+async fn first_position(connection: &Connection) -> Result<Position, Failure> {
+    match connection.invoke(&tl::functions::updates::GetState {}).await {
+        Ok(state) => Ok(state.into()),
+        Err(failure) if failure.is_unsupported() => Ok(Position::BEGINNING),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -174,13 +174,11 @@ impl AccountFeed {
 
     /// Looks for a group that could not be found, for the second time.
     async fn look(&mut self, channel: i64) -> Result<(), Ended> {
-        let Some(channel_input) = self.groups.get(&channel).map(|group| group.input(channel)) else { return Ok(()) };
-        let request = tl::functions::channels::GetFullChannel { channel: channel_input };
-        match self.connection.invoke(&request).await {
-            Ok(tl::enums::messages::ChatFull::Full(full)) => {
+        match self.chats_of(channel).await {
+            Ok(chats) => {
                 let is_there =
                     |chat: &tl::enums::Chat| matches!(chat, tl::enums::Chat::Channel(found) if found.id == channel);
-                if full.chats.iter().any(is_there) {
+                if chats.iter().any(is_there) {
                     self.find_group(channel);
                     Ok(())
                 } else {
@@ -189,6 +187,23 @@ impl AccountFeed {
             }
             Err(failure) if failure.is_group_gone() => self.close_group(channel).await,
             Err(failure) => self.not_read(channel, Reading::Presence, &failure).await.map(|_| ()),
+        }
+    }
+
+    /// What Telegram shows of the group.
+    async fn chats_of(&mut self, channel: i64) -> Result<Vec<tl::enums::Chat>, Failure> {
+        let Some(input) = self.groups.get(&channel).map(|group| group.input(channel)) else { return Ok(Vec::new()) };
+        let request = tl::functions::channels::GetFullChannel { channel: input.clone() };
+        match self.connection.invoke(&request).await {
+            Ok(tl::enums::messages::ChatFull::Full(full)) => Ok(full.chats),
+            Err(failure) if failure.is_unsupported() => {
+                let request = tl::functions::channels::GetChannels { id: vec![input] };
+                match self.connection.invoke(&request).await? {
+                    tl::enums::messages::Chats::Chats(found) => Ok(found.chats),
+                    tl::enums::messages::Chats::Slice(found) => Ok(found.chats),
+                }
+            }
+            Err(failure) => Err(failure),
         }
     }
 
@@ -208,7 +223,7 @@ impl AccountFeed {
             return Ok(Outcome::Refused);
         }
         group.schedule.failed(reading, now, &pace);
-        self.pause(failure);
+        self.pause_after_reading(failure);
         Ok(Outcome::Failed)
     }
 }

@@ -58,6 +58,8 @@ pub enum Reading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     log_at: Timestamp,
+    /// Before this the log is not read, whatever happens.
+    log_not_before: Timestamp,
     members_at: Timestamp,
     presence_at: Option<Timestamp>,
     /// When the newest thing that is known of happened.
@@ -70,6 +72,7 @@ impl Schedule {
     pub fn new(state: &GroupState, now: Timestamp, pace: &Pace) -> Self {
         Self {
             log_at: now,
+            log_not_before: now,
             members_at: state.members_read_at.unwrap_or(state.made_at).plus(pace.members),
             presence_at: state.missing_since.map(|since| since.plus(pace.missing)),
             last_news: state.made_at,
@@ -89,12 +92,17 @@ impl Schedule {
     /// Something happened that the stream told, and that the log tells too.
     pub fn told(&mut self, now: Timestamp, pace: &Pace) {
         self.last_news = self.last_news.max(now);
-        self.log_at = self.log_at.min(now.plus(AFTER_MESSAGE.min(pace.young_log)));
+        self.read_log_at(now.plus(AFTER_MESSAGE.min(pace.young_log)));
     }
 
     /// Updates may have been lost: the log is read at once.
     pub fn doubted(&mut self, now: Timestamp) {
-        self.log_at = self.log_at.min(now);
+        self.read_log_at(now);
+    }
+
+    /// Reads the log then, unless it is read before.
+    fn read_log_at(&mut self, at: Timestamp) {
+        self.log_at = self.log_at.min(at.max(self.log_not_before));
     }
 
     /// The log was read; the newest of what it had to tell is from then.
@@ -123,10 +131,13 @@ impl Schedule {
         }
     }
 
-    /// A reading that Telegram refuses is not tried again soon.
+    /// A reading that Telegram refuses is not tried again soon, whatever happens.
     pub fn refused(&mut self, reading: Reading, now: Timestamp, pace: &Pace) {
         self.failures = u32::MAX;
         self.failed(reading, now, pace);
+        if reading == Reading::Log {
+            self.log_not_before = self.log_at;
+        }
     }
 
     /// The group could not be found: a second look decides.
@@ -254,7 +265,9 @@ mod tests {
         schedule.failed(Reading::Log, now, &PACE);
         assert_eq!(schedule.log_at.since(now), AGAIN, "it went well in between");
         schedule.refused(Reading::Log, now, &PACE);
-        assert_eq!(schedule.log_at.since(now), PACE.log);
+        schedule.told(now, &PACE);
+        schedule.doubted(now);
+        assert_eq!(schedule.log_at.since(now), PACE.log, "whatever happens");
     }
 
     #[test]

@@ -292,6 +292,42 @@ async fn a_server_without_admin_logs_does_not_stop_the_stream() {
 }
 
 #[tokio::test]
+async fn a_server_that_knows_no_differences_is_read_by_its_logs() {
+    let world = World::new().await;
+    for method in ["updates.getState", "updates.getDifference", "updates.getChannelDifference"] {
+        world.telegram.script(method, u32::MAX, Fault::refuse(400, "INPUT_METHOD_INVALID"));
+    }
+    let running = world.start().await;
+    let group = world.make(&running).await;
+    world.telegram.join(world.ada.id, &group.link).unwrap();
+    world.until(&group, "who came", |chat| is_in(chat, world.ada)).await;
+    running.crash().await;
+    world.telegram.join(world.ben.id, &group.link).unwrap();
+    let running = world.start().await;
+    world.until(&group, "who came meanwhile", |chat| is_in(chat, world.ben)).await;
+    world.telegram.rename(group.id, world.ben.id, "Two").unwrap();
+    world.until(&group, "another title", |chat| chat.current_title() == Some("Two")).await;
+    let by_stream = async || {
+        let told = world.told_by(&group, EventSource::Stream);
+        told.iter().any(|event| matches!(event.kind, ProviderEventKind::Renamed { .. }))
+    };
+    world.until_it_is("what is told by itself", by_stream).await;
+    running.crash().await;
+}
+
+#[tokio::test]
+async fn a_group_that_is_gone_is_noticed_by_its_log_alone_on_a_server_without_descriptions() {
+    let world = World::new().await;
+    world.telegram.script("channels.getFullChannel", u32::MAX, Fault::refuse(400, "INPUT_METHOD_INVALID"));
+    let running = world.start().await;
+    let group = world.make(&running).await;
+    world.telegram.drop_pushes(u32::MAX);
+    world.telegram.delete(group.id).unwrap();
+    world.until(&group, "the end", |chat| chat.status == ChatStatus::Closed).await;
+    running.crash().await;
+}
+
+#[tokio::test]
 async fn a_reading_waits_for_as_long_as_telegram_says_while_the_stream_goes_on() {
     let world = World::new().await;
     world.telegram.script(LOG, 1, Fault::refuse(420, "FLOOD_WAIT_3600"));

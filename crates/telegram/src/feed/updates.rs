@@ -31,6 +31,9 @@ pub struct Position {
 }
 
 impl Position {
+    /// Before anything happened.
+    pub const BEGINNING: Self = Self { pts: 1, qts: 0, date: 1, seq: 0 };
+
     /// Reads what [`Self::to_text`] wrote.
     ///
     /// # Errors
@@ -151,6 +154,14 @@ impl Updates {
         (updates, users, chats)
     }
 
+    /// Goes on without what is missing of the account.
+    pub fn give_up_common(&mut self) {
+        if self.boxes.get_difference().is_some() {
+            let Position { date, seq, .. } = self.position();
+            self.boxes.apply_difference(tl::types::updates::DifferenceEmpty { date, seq }.into());
+        }
+    }
+
     /// Goes on without what is missing of the channel that was asked for last, for the time being.
     pub fn give_up(&mut self) {
         self.boxes.end_channel_difference(PrematureEndReason::TemporaryServerIssues);
@@ -159,5 +170,121 @@ impl Updates {
     /// Forgets the channel that was asked for last.
     pub fn forget_channel(&mut self) {
         self.boxes.end_channel_difference(PrematureEndReason::Banned);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grammers_client::tl::{Deserializable, Identifiable, Serializable, enums::updates::ChannelDifference};
+
+    use super::*;
+    use crate::feed::samples::{CHANNEL, service};
+
+    const POSITION: Position = Position { pts: 7, qts: 1, date: 1_733_907_243, seq: 3 };
+
+    /// What is asked for of a channel, once the account itself missed nothing.
+    fn asked_for(updates: &mut Updates) -> Option<(i64, i32)> {
+        let nothing = tl::types::updates::DifferenceEmpty { date: POSITION.date, seq: POSITION.seq };
+        if let Some(Missing::Common(_)) = updates.missing() {
+            updates.take_common(nothing.into());
+        }
+        match updates.missing()? {
+            Missing::Channel(channel, request) => Some((channel, request.pts)),
+            Missing::Common(request) => panic!("nothing was missing: {request:?}"),
+        }
+    }
+
+    fn title(id: i32) -> tl::enums::Message {
+        service(id, Some(7), POSITION.date, tl::types::MessageActionChatEditTitle { title: "Two".to_owned() })
+    }
+
+    fn ids(taken: &UpdateAndPeers) -> Vec<i32> {
+        let id = |update: &tl::enums::Update| match update {
+            tl::enums::Update::NewChannelMessage(update) => update.message.id(),
+            other => panic!("a message, not {other:?}"),
+        };
+        taken.0.iter().map(|(update, _)| id(update)).collect()
+    }
+
+    fn too_long(dialog: tl::enums::Dialog, messages: Vec<tl::enums::Message>) -> ChannelDifference {
+        let (chats, users) = (Vec::new(), Vec::new());
+        tl::types::updates::ChannelDifferenceTooLong { r#final: true, timeout: None, dialog, messages, chats, users }
+            .into()
+    }
+
+    /// A dialog of the channel, of as few bytes as it can be made of.
+    fn dialog(pts: Option<i32>) -> tl::enums::Dialog {
+        let flags = u32::from(pts.is_some()).to_bytes();
+        let peer: tl::enums::Peer = tl::types::PeerChannel { channel_id: CHANNEL }.into();
+        let numbers = [0i32; 7].map(|number| number.to_bytes()).concat();
+        let settings = [tl::types::PeerNotifySettings::CONSTRUCTOR_ID, 0].map(|number| number.to_bytes()).concat();
+        let pts = pts.map(|pts| pts.to_bytes()).unwrap_or_default();
+        let bytes = [flags, peer.to_bytes(), numbers, settings, pts].concat();
+        tl::types::Dialog::from_bytes(&bytes).expect("a dialog").into()
+    }
+
+    #[test]
+    fn a_position_is_read_as_it_was_written() {
+        assert_eq!(Position::from_text(&POSITION.to_text()).unwrap(), POSITION);
+        let newer = r#"{"pts":7,"qts":1,"date":1733907243,"seq":3,"addedLater":true}"#;
+        assert_eq!(Position::from_text(newer).unwrap(), POSITION);
+        assert!(Position::from_text("{}").is_err());
+    }
+
+    #[test]
+    fn what_came_since_is_asked_for_of_the_account_and_of_each_channel() {
+        let mut updates = Updates::from(&POSITION, [(CHANNEL, Some(9))].into_iter());
+        let Some(Missing::Common(request)) = updates.missing() else { panic!("the account comes first") };
+        assert_eq!((request.pts, request.date), (POSITION.pts, POSITION.date));
+        assert_eq!(asked_for(&mut updates), Some((CHANNEL, 9)));
+        let nothing = tl::types::updates::ChannelDifferenceEmpty { r#final: true, pts: 9, timeout: None };
+        assert_eq!(ids(&updates.take_channel(nothing.into())), [0; 0]);
+        assert!(updates.missing().is_none());
+        assert_eq!((updates.position(), updates.channels().collect::<Vec<_>>()), (POSITION, vec![(CHANNEL, 9)]));
+    }
+
+    #[test]
+    fn a_channel_that_was_never_told_of_is_followed_from_its_beginning() {
+        let mut updates = Updates::from(&POSITION, std::iter::empty());
+        assert_eq!(asked_for(&mut updates), None);
+        updates.follow(CHANNEL, None);
+        assert_eq!(asked_for(&mut updates), Some((CHANNEL, FIRST_PTS)));
+        updates.follow(CHANNEL, Some(5));
+        assert_eq!(asked_for(&mut updates), Some((CHANNEL, 5)));
+        updates.give_up();
+        assert_eq!(asked_for(&mut updates), None);
+        updates.doubt(CHANNEL);
+        assert_eq!(asked_for(&mut updates), Some((CHANNEL, 5)), "from where it was");
+        updates.forget_channel();
+        assert_eq!(updates.channels().count(), 0);
+    }
+
+    #[test]
+    fn what_is_left_of_too_long_a_difference_is_told_in_order() {
+        let mut updates = Updates::from(&POSITION, [(CHANNEL, Some(9))].into_iter());
+        assert_eq!(asked_for(&mut updates), Some((CHANNEL, 9)));
+        let taken = updates.take_channel(too_long(dialog(Some(40)), vec![title(31), title(30)]));
+        assert_eq!(ids(&taken), [30, 31]);
+        assert_eq!(updates.channels().collect::<Vec<_>>(), [(CHANNEL, 40)], "it goes on from there");
+        assert!(updates.missing().is_none());
+    }
+
+    #[test]
+    fn a_difference_that_does_not_say_where_it_ends_is_given_up() {
+        let mut updates = Updates::from(&POSITION, [(CHANNEL, Some(9))].into_iter());
+        assert_eq!(asked_for(&mut updates), Some((CHANNEL, 9)));
+        let taken = updates.take_channel(too_long(dialog(None), vec![title(31)]));
+        assert_eq!(ids(&taken), [0; 0]);
+        assert_eq!(updates.channels().collect::<Vec<_>>(), [(CHANNEL, 9)]);
+        assert!(updates.missing().is_none());
+    }
+
+    #[test]
+    fn an_account_that_is_not_told_what_it_missed_goes_on() {
+        let mut updates = Updates::from(&POSITION, std::iter::empty());
+        assert!(updates.missing().is_some());
+        updates.give_up_common();
+        assert!(updates.missing().is_none());
+        assert_eq!(updates.position(), POSITION);
     }
 }
