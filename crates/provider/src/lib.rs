@@ -31,7 +31,7 @@ pub trait Provider: Send + Sync + Debug {
     /// The lanes of operations that this process can drive now, asked for again and again. That of an account that it holds
     /// is among them even if the account can't be used: only there is found out that its work must go elsewhere.
     fn lanes(&self) -> Vec<Lane> {
-        vec![Lane { name: self.service().to_string(), one_at_a_time: false }]
+        vec![Lane::of(self.service())]
     }
 
     /// The lane that the work belongs to, if it is not the service's own: that of the account that makes or has the group.
@@ -98,6 +98,14 @@ pub struct Lane {
     pub name: String,
     /// Whether one operation is to end before the next one of this lane is begun.
     pub one_at_a_time: bool,
+}
+
+impl Lane {
+    /// The service's own.
+    #[must_use]
+    pub fn of(service: Service) -> Self {
+        Self { name: service.to_string(), one_at_a_time: false }
+    }
 }
 
 /// What is to be done, as far as the choice of a lane goes.

@@ -9,6 +9,7 @@ mod document;
 mod error;
 mod examine;
 mod intake;
+mod lanes;
 mod page;
 mod placement;
 mod postgres;

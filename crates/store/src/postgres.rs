@@ -30,10 +30,7 @@ mod tls;
 mod tokens;
 mod upkeep;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use convoke_domain::{
@@ -49,6 +46,7 @@ use crate::{
     Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Registration, Removal,
     Repository,
     error::{Result, StoreError},
+    lanes::Turns,
 };
 
 use self::{
@@ -77,8 +75,7 @@ pub struct PostgresStore {
     herald: Arc<Herald>,
     slow_reads: SlowReads,
     environment: Arc<dyn Environment>,
-    /// The tenant that was served last, so that the next claim begins behind it.
-    last_served: Mutex<String>,
+    turns: Turns,
     /// The last to go: the others live on it.
     _background: Background,
 }
@@ -107,7 +104,7 @@ impl PostgresStore {
             herald,
             slow_reads: SlowReads::default(),
             environment,
-            last_served: Mutex::default(),
+            turns: Turns::default(),
             _background: background,
         })
     }

@@ -22,7 +22,7 @@ mod tokens;
 use std::{
     fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -39,6 +39,7 @@ use crate::{
     Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Registration, Removal,
     Repository,
     error::{Result, StoreError},
+    lanes::Turns,
 };
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
@@ -48,8 +49,7 @@ pub struct SqliteStore {
     threads: threads::Threads,
     changes: Changes,
     environment: Arc<dyn Environment>,
-    /// The tenant that was served last, so that the next claim begins behind it.
-    last_served: Mutex<String>,
+    turns: Turns,
     /// Held for as long as this process serves the database.
     _serving: Option<File>,
 }
@@ -86,7 +86,7 @@ impl SqliteStore {
                 Err(error) => tracing::debug!(%error, "no leases could be given back"),
             }
         }
-        Ok(Self { threads, changes: Changes::default(), environment, last_served: Mutex::default(), _serving: serving })
+        Ok(Self { threads, changes: Changes::default(), environment, turns: Turns::default(), _serving: serving })
     }
 }
 

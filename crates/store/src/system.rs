@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use convoke_domain::{ChatId, OperationError, OperationId, Scope, Service, TenantId, Timestamp, TokenId};
-use convoke_provider::{CreatedGroup, ProviderEvent};
+use convoke_provider::{CreatedGroup, Lane, ProviderEvent};
 
 use crate::error::Result;
 
@@ -72,8 +72,8 @@ pub trait SystemRepository: Send + Sync {
 /// What a worker asks for.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// The lanes that it can drive.
-    pub lanes: Vec<String>,
+    /// The lanes that it can drive. Of one in which one operation is to end before the next is begun, one is taken at most.
+    pub lanes: Vec<Lane>,
     /// The name of the worker's process.
     pub owner: String,
     /// How many operations at most.
@@ -104,6 +104,8 @@ pub struct ClaimedOperation {
     pub chat_id: ChatId,
     /// The messenger it is on.
     pub service: Service,
+    /// The lane that it was claimed in.
+    pub lane: String,
     /// How often it has been claimed, this time included; times that the provider put off do not count.
     pub attempts: u32,
     /// How far it had come: JSON, as [`SystemRepository::save_progress`] was given it.
@@ -152,6 +154,11 @@ pub enum Outcome {
         until: Timestamp,
         /// Whether this was an attempt: not if the provider itself put it off.
         counts: bool,
+    },
+    /// It belongs to another lane, where it is due at once. This was no attempt.
+    Moved {
+        /// Which one; instead of that of an account that is not kept any more, its service's own.
+        lane: String,
     },
     /// It is given up. A chat that was to be made has failed.
     GivenUp(OperationError),

@@ -3,15 +3,15 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use convoke_domain::{OperationError, OperationErrorCode};
-use convoke_provider::{Provider, ProviderError};
+use convoke_provider::{Provider, ProviderError, Work as LaneWork};
 use convoke_store::{ClaimedOperation, Outcome, StoreError, Work};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use crate::{Inner, backoff, create_chat};
+use crate::{Inner, backoff, create_chat, lanes};
 
 /// How long an operation waits for an account that can be used.
-const NO_ACCOUNT: Duration = Duration::from_mins(1);
+pub const NO_ACCOUNT: Duration = Duration::from_mins(1);
 
 /// Why an attempt ended without an outcome of its own.
 #[derive(Debug, thiserror::Error)]
@@ -61,13 +61,21 @@ async fn outcome(inner: &Inner, operation: &ClaimedOperation) -> Result<Outcome,
             create_chat::make(inner, provider.as_ref(), operation, title, description.as_deref()).await
         }
         Work::RemoveParticipant { provider_chat_id, external_id } => {
-            remove(provider.as_ref(), provider_chat_id, external_id).await
+            remove(provider.as_ref(), operation, provider_chat_id, external_id).await
         }
     }
 }
 
 /// Removing somebody again who is out already does nothing, so that it may be repeated whatever came between.
-async fn remove(provider: &dyn Provider, group: &str, person: &str) -> Result<Outcome, Interruption> {
+async fn remove(
+    provider: &dyn Provider,
+    operation: &ClaimedOperation,
+    group: &str,
+    person: &str,
+) -> Result<Outcome, Interruption> {
+    if let Some(lane) = lanes::other_lane(provider, operation, LaneWork::In(group)).await? {
+        return Ok(lanes::moved(lane));
+    }
     let events = provider.remove_participant(group, person).await?;
     Ok(Outcome::ParticipantRemoved { events })
 }
@@ -111,6 +119,7 @@ fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::ChatMade { .. } => "chat made",
         Outcome::ParticipantRemoved { .. } => "participant removed",
         Outcome::Postponed { .. } => "postponed",
+        Outcome::Moved { .. } => "moved",
         Outcome::GivenUp(_) => "given up",
     }
 }

@@ -7,6 +7,7 @@ mod attempt;
 mod backoff;
 mod create_chat;
 mod feed;
+mod lanes;
 mod leases;
 mod upkeep;
 
@@ -18,6 +19,7 @@ use convoke_store::{Claim, Retention, Store};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use lanes::{BusyLanes, Turn};
 use leases::Leases;
 
 /// How a worker works.
@@ -70,6 +72,7 @@ struct Inner {
     settings: WorkerSettings,
     owner: String,
     leases: Leases,
+    busy_lanes: BusyLanes,
     free: Arc<Semaphore>,
 }
 
@@ -85,7 +88,16 @@ impl Worker {
         let owner = environment.new_uuid().to_string();
         let free = Arc::new(Semaphore::new(settings.concurrency as usize));
         Self {
-            inner: Arc::new(Inner { store, providers, environment, settings, owner, leases: Leases::default(), free }),
+            inner: Arc::new(Inner {
+                store,
+                providers,
+                environment,
+                settings,
+                owner,
+                leases: Leases::default(),
+                busy_lanes: BusyLanes::default(),
+                free,
+            }),
         }
     }
 
@@ -118,7 +130,6 @@ impl Worker {
 
 /// Claims what is due and lets each operation have its attempt, as many at once as there are places.
 async fn drive(inner: &Arc<Inner>, attempts: &TaskTracker, stop: &CancellationToken) {
-    let lanes: Vec<String> = inner.providers.keys().map(|service| service.as_str().to_owned()).collect();
     while !stop.is_cancelled() {
         // A place first: what is claimed is begun at once.
         let place = tokio::select! {
@@ -128,7 +139,7 @@ async fn drive(inner: &Arc<Inner>, attempts: &TaskTracker, stop: &CancellationTo
         drop(place);
         let now = inner.environment.now();
         let claim = Claim {
-            lanes: lanes.clone(),
+            lanes: lanes::idle(inner),
             owner: inner.owner.clone(),
             limit: u32::try_from(inner.free.available_permits()).unwrap_or(u32::MAX).max(1),
             now,
@@ -151,12 +162,14 @@ async fn drive(inner: &Arc<Inner>, attempts: &TaskTracker, stop: &CancellationTo
         for operation in claimed {
             let Ok(place) = Arc::clone(&inner.free).acquire_owned().await else { return };
             let lease = operation.lease.clone();
+            let is_alone = claim.lanes.iter().any(|lane| lane.one_at_a_time && lane.name == operation.lane);
+            let turn = is_alone.then(|| Turn::begin(inner, &operation.lane));
             let inner_of_task = Arc::clone(inner);
             let task = attempts.spawn(async move {
                 let id = operation.lease.operation_id;
                 attempt::run(&inner_of_task, operation).await;
                 inner_of_task.leases.forget(id);
-                drop(place);
+                drop((place, turn));
             });
             inner.leases.keep(lease, task);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, middleware::from_fn, web};
 use convoke_api::{ApiSettings, ApiState, Lifecycle};
 use convoke_domain::{Environment as _, EventSource, OperationError, Scope, Service, TenantId, UserProperties};
-use convoke_provider::{CreatedGroup, ProviderEvent, ProviderEventKind, SeenPerson};
+use convoke_provider::{CreatedGroup, Lane, ProviderEvent, ProviderEventKind, SeenPerson};
 use convoke_store::{Claim, Lease, Migrate, OpenOptions, Outcome, Store};
 use convoke_test_support::{TestDatabase, TestEnvironment, create_database};
 use reqwest::{Method, RequestBuilder, Response};
@@ -177,7 +177,7 @@ impl TestService {
         let now = self.environment.now();
         let lease_until = now.plus(std::time::Duration::from_secs(30));
         let claim = Claim {
-            lanes: vec!["sandbox".to_owned(), "telegram".to_owned()],
+            lanes: vec![Lane::of(Service::Sandbox), Lane::of(Service::Telegram)],
             owner: "test".to_owned(),
             limit: 100,
             now,

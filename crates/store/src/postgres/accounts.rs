@@ -125,6 +125,12 @@ async fn delete(mut queries: &AsyncPgConnection, service: Service, name: &str, n
     Ok(true)
 }
 
+/// Whether an account is kept; then it is until the transaction's end.
+pub async fn keep(mut queries: &AsyncPgConnection, id: AccountId) -> Outcome<bool> {
+    let kept = provider_accounts::table.find(id.0).select(provider_accounts::id).for_key_share();
+    Ok(kept.first::<Uuid>(&mut queries).await.optional()?.is_some())
+}
+
 async fn lease(
     mut queries: &AsyncPgConnection,
     id: AccountId,

@@ -6,7 +6,7 @@ use convoke_domain::{
     ChatEventKind, ChatId, Environment, OperationError, OperationId, OperationStatus, OperationType, Service, TenantId,
     Timestamp,
 };
-use convoke_provider::CreatedGroup;
+use convoke_provider::{AccountId, CreatedGroup, Lane};
 use diesel::{
     prelude::*,
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid},
@@ -14,8 +14,14 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{events, failure::Outcome as Done, schema::operations, sql::Sql};
-use crate::{Claim, ClaimedOperation, Lease, Outcome, Work, error::Result, intake, rows};
+use super::{accounts, events, failure::Outcome as Done, schema::operations, sql::Sql};
+use crate::{
+    Claim, ClaimedOperation, Lease, Outcome, Work,
+    error::Result,
+    intake,
+    lanes::{self, LastServed},
+    rows,
+};
 
 /// What waits for a worker; the same words as in the index `operations_due`.
 const DUE: &str = "state in ('pending', 'waitingForProvider') and next_attempt_at <= $2";
@@ -23,17 +29,19 @@ const DUE: &str = "state in ('pending', 'waitingForProvider') and next_attempt_a
 /// A tenant for whom something is due, and in which lane.
 type Queue = (String, String);
 
-/// Claims what is due, an equal share for each tenant that waits, beginning behind the tenant that was served last.
-/// Each statement is its own transaction: what is claimed is leased.
-pub async fn claim(queries: &AsyncPgConnection, claim: &Claim, after: &str) -> Done<Vec<ClaimedOperation>> {
-    let mut claimed: Vec<ClaimedOperation> = Vec::new();
-    let mut after = after.to_owned();
+/// Claims what is due: one operation of each lane of which one is claimed at a time, then of the others an equal share for
+/// each tenant that waits; each time beginning behind the tenant that was served last. Each statement is its own
+/// transaction: what is claimed is leased.
+pub async fn claim(queries: &AsyncPgConnection, claim: &Claim, last: &LastServed) -> Done<Vec<ClaimedOperation>> {
+    let (alone, together): (Vec<&Lane>, Vec<&Lane>) = claim.lanes.iter().partition(|lane| lane.one_at_a_time);
+    let mut claimed = claim_alone(queries, claim, &alone, last).await?;
+    let mut after = last.together.clone();
     loop {
         let left = claim.limit - u32::try_from(claimed.len()).unwrap_or(claim.limit);
         if left == 0 {
             return Ok(claimed);
         }
-        let queues = due_queues(queries, claim, &after, left).await?;
+        let queues = due_queues(queries, claim.now, &together, &after, left).await?;
         let Some((last, _)) = queues.last().cloned() else { return Ok(claimed) };
         let share = (left / u32::try_from(queues.len()).unwrap_or(1)).max(1);
         let taken = take(queries, claim, queues, share).await?;
@@ -46,10 +54,48 @@ pub async fn claim(queries: &AsyncPgConnection, claim: &Claim, after: &str) -> D
     }
 }
 
+/// Claims one operation of each of these lanes, of the tenant behind the one that was served last there.
+async fn claim_alone(
+    mut queries: &AsyncPgConnection,
+    claim: &Claim,
+    lanes: &[&Lane],
+    last: &LastServed,
+) -> Done<Vec<ClaimedOperation>> {
+    let lanes: Vec<&str> = lanes.iter().take(claim.limit as usize).map(|lane| lane.name.as_str()).collect();
+    if lanes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let first = |behind: &str| {
+        format!("select tenant_id from operations where lane = queue.lane and {DUE}{behind} order by tenant_id limit 1")
+    };
+    let text = format!(
+        "select next.tenant_id, queue.lane from unnest($1, $3) as queue (lane, after) \
+        cross join lateral (select coalesce(({}), ({})) as tenant_id) as next where next.tenant_id is not null",
+        first(" and tenant_id > queue.after"),
+        first(""),
+    );
+    let queues: Vec<Queue> = Sql::<(Text, Text)>::new(&text)
+        .bind::<Array<Text>, _>(lanes.clone())
+        .bind::<BigInt, _>(claim.now.as_millis())
+        .bind::<Array<Text>, _>(lanes.iter().map(|lane| last.in_lane(lane)).collect::<Vec<_>>())
+        .load(&mut queries)
+        .await?;
+    if queues.is_empty() {
+        return Ok(Vec::new());
+    }
+    take(queries, claim, queues, 1).await
+}
+
 /// Up to `limit` tenants for whom something is due, those behind `after` first.
-async fn due_queues(mut queries: &AsyncPgConnection, claim: &Claim, after: &str, limit: u32) -> Done<Vec<Queue>> {
+async fn due_queues(
+    mut queries: &AsyncPgConnection,
+    now: Timestamp,
+    lanes: &[&Lane],
+    after: &str,
+    limit: u32,
+) -> Done<Vec<Queue>> {
     let mut found: BTreeSet<Queue> = BTreeSet::new();
-    for lane in &claim.lanes {
+    for lane in lanes {
         for from in [after, ""] {
             // From tenant to tenant along the index, without looking at what lies between.
             let text = format!(
@@ -64,14 +110,14 @@ async fn due_queues(mut queries: &AsyncPgConnection, claim: &Claim, after: &str,
                 ) select tenant_id from waiting where tenant_id is not null limit $4"
             );
             let tenants: Vec<String> = Sql::<Text>::new(&text)
-                .bind::<Text, _>(lane.as_str())
-                .bind::<BigInt, _>(claim.now.as_millis())
+                .bind::<Text, _>(lane.name.as_str())
+                .bind::<BigInt, _>(now.as_millis())
                 .bind::<Text, _>(from)
                 .bind::<BigInt, _>(i64::from(limit))
                 .load(&mut queries)
                 .await?;
             let is_enough = tenants.len() >= limit as usize;
-            found.extend(tenants.into_iter().map(|tenant| (tenant, lane.clone())));
+            found.extend(tenants.into_iter().map(|tenant| (tenant, lane.name.clone())));
             if is_enough || from.is_empty() {
                 break;
             }
@@ -90,11 +136,11 @@ async fn take(
     share: u32,
 ) -> Done<Vec<ClaimedOperation>> {
     type Row = (
-        (String, Uuid, i64, Uuid, String, i32, Option<String>),
+        (String, Uuid, i64, Uuid, String, String, i32, Option<String>),
         (String, Option<String>, Option<String>, Option<String>),
     );
     type Types = (
-        (Text, SqlUuid, BigInt, SqlUuid, Text, Integer, Nullable<Text>),
+        (Text, SqlUuid, BigInt, SqlUuid, Text, Text, Integer, Nullable<Text>),
         (Text, Nullable<Text>, Nullable<Text>, Nullable<Text>),
     );
     let text = format!(
@@ -107,8 +153,8 @@ async fn take(
             update operations set state = $5, attempts = attempts + 1, fence = fence + 1, lease_owner = $6, \
                 lease_until = $7, updated_at = $2 \
             from due where operations.tenant_id = due.tenant_id and operations.id = due.id returning operations.*) \
-        select taken.tenant_id, taken.id, taken.fence, taken.chat_id, taken.kind, taken.attempts, taken.progress, \
-            chats.service, registration.body, chats.provider_chat_id, people.external_id \
+        select taken.tenant_id, taken.id, taken.fence, taken.chat_id, taken.kind, taken.lane, taken.attempts, \
+            taken.progress, chats.service, registration.body, chats.provider_chat_id, people.external_id \
         from taken join chats on chats.tenant_id = taken.tenant_id and chats.id = taken.chat_id \
         left join chat_events as registration on registration.tenant_id = taken.tenant_id \
             and registration.chat_id = taken.chat_id and registration.key = $8 \
@@ -127,7 +173,7 @@ async fn take(
         .load(&mut queries)
         .await?;
     let claimed = |(operation, chat): Row| {
-        let (tenant, id, fence, chat_id, kind, attempts, progress) = operation;
+        let (tenant, id, fence, chat_id, kind, lane, attempts, progress) = operation;
         let (service, registration, group, person) = chat;
         let work = match (OperationType::from_name(&kind), registration, group, person) {
             (Some(OperationType::CreateChat), Some(registration), ..) => creation(&registration)?,
@@ -140,6 +186,7 @@ async fn take(
             lease: Lease { tenant: rows::tenant(&tenant)?, operation_id: OperationId(id), fence },
             chat_id: ChatId(chat_id),
             service: rows::service(&service)?,
+            lane,
             attempts: attempts.unsigned_abs(),
             progress,
             work,
@@ -247,6 +294,9 @@ pub async fn finish(
     if let Outcome::Postponed { until, counts } = outcome {
         return Ok(postpone(queries, lease, *until, *counts, at).await?.then_some(chat_id));
     }
+    if let Outcome::Moved { lane } = outcome {
+        return Ok(move_to(queries, lease, lane, at).await?.then_some(chat_id));
+    }
     // The chat before the operation, as everywhere.
     let Some(chat) = events::lock(queries, &lease.tenant, chat_id).await? else { return Ok(None) };
     let (status, error) = match outcome {
@@ -275,7 +325,7 @@ pub async fn finish(
         Outcome::GivenUp(_) if kind == OperationType::CreateChat.as_str() => {
             events::apply(queries, environment, chat, &[intake::failed(at)]).await?;
         }
-        Outcome::GivenUp(_) | Outcome::Postponed { .. } => {}
+        Outcome::GivenUp(_) | Outcome::Postponed { .. } | Outcome::Moved { .. } => {}
     }
     Ok(Some(chat_id))
 }
@@ -295,6 +345,20 @@ async fn postpone(
         .bind::<Bool, _>(counts)
         .bind::<BigInt, _>(at.as_millis());
     Ok(postpone.execute(&mut queries).await? == 1)
+}
+
+/// Has the operation wait in another lane; while it moves, the account whose lane it is stays, or is gone before.
+async fn move_to(mut queries: &AsyncPgConnection, lease: &Lease, lane: &str, at: Timestamp) -> Done<bool> {
+    const MOVE: &str = "update operations set state = 'pending', lane = $4, next_attempt_at = $5, \
+        attempts = attempts - 1, lease_owner = null, lease_until = null, updated_at = $5 where HELD";
+    let is_gone = match AccountId::of_lane(lane) {
+        Some(account) => !accounts::keep(queries, account).await?,
+        None => false,
+    };
+    let moved = on_held::<()>(lease, MOVE)
+        .bind::<Text, _>(if is_gone { lanes::services_own(lane) } else { lane })
+        .bind::<BigInt, _>(at.as_millis());
+    Ok(moved.execute(&mut queries).await? == 1)
 }
 
 async fn end(

@@ -1,6 +1,6 @@
 //! The service's own calls.
 
-use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use convoke_domain::{ChatId, OperationId, Service, TenantId, Timestamp, TokenId};
@@ -30,12 +30,9 @@ impl SystemRepository for PostgresStore {
     }
 
     async fn claim_operations(&self, claim: &Claim) -> Result<Vec<ClaimedOperation>> {
-        let after = self.last_served.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let after = after.as_str();
-        let claimed = self.write_once(|own| async move { operations::claim(&own, claim, after).await }).await?;
-        if let Some(last) = claimed.last() {
-            last.lease.tenant.as_str().clone_into(&mut self.last_served.lock().unwrap_or_else(PoisonError::into_inner));
-        }
+        let last = &self.turns.last_served();
+        let claimed = self.write_once(|own| async move { operations::claim(&own, claim, last).await }).await?;
+        self.turns.served(claim, &claimed);
         Ok(claimed)
     }
 
@@ -77,6 +74,9 @@ impl SystemRepository for PostgresStore {
         let chat = finished.await?;
         if let Some(chat) = chat {
             self.herald.chat(chat);
+            if matches!(outcome, Outcome::Moved { .. }) {
+                self.herald.operations();
+            }
         }
         Ok(chat.is_some())
     }

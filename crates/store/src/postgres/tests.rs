@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use convoke_domain::{ChatStatus, ChatTitle, Service, Timestamp, UserProperties};
-use convoke_provider::{CreatedGroup, SeenPerson};
+use convoke_provider::{CreatedGroup, Lane, SeenPerson};
 use convoke_test_support::{
     Cluster, ClusterOptions, TestDatabase, TestEnvironment, create_database, create_database_at,
 };
@@ -49,7 +49,7 @@ async fn execute(store: &PostgresStore, statements: &str) {
 fn claim(environment: &TestEnvironment, limit: u32) -> Claim {
     let now = environment.now();
     Claim {
-        lanes: vec!["sandbox".to_owned()],
+        lanes: vec![Lane::of(Service::Sandbox)],
         owner: "me".to_owned(),
         limit,
         now,

@@ -67,7 +67,11 @@ pub fn list(connection: &mut SqliteConnection, service: Service) -> Result<Vec<A
     rows.into_iter().map(account).collect()
 }
 
-fn save(connection: &mut SqliteConnection, environment: &dyn Environment, account: &NewAccount) -> Result<AccountId> {
+pub fn save(
+    connection: &mut SqliteConnection,
+    environment: &dyn Environment,
+    account: &NewAccount,
+) -> Result<AccountId> {
     let (condition, reason) = rows::condition_columns(&AccountCondition::Usable);
     let id: Id = diesel::insert_into(provider_accounts::table)
         .values((
@@ -118,7 +122,7 @@ pub fn exists(connection: &mut SqliteConnection, id: AccountId) -> Result<bool> 
     Ok(found.first::<Id>(connection).optional()?.is_some())
 }
 
-fn lease(
+pub fn lease(
     connection: &mut SqliteConnection,
     id: AccountId,
     owner: &str,
@@ -157,7 +161,7 @@ pub fn service_of_held(connection: &mut SqliteConnection, lease: &AccountLease) 
     Ok(held!(lease).select(provider_accounts::service).first(connection).optional()?)
 }
 
-fn extend(connection: &mut SqliteConnection, lease: &AccountLease, until: Timestamp) -> Result<bool> {
+pub fn extend(connection: &mut SqliteConnection, lease: &AccountLease, until: Timestamp) -> Result<bool> {
     let extend = diesel::update(held!(lease)).set(provider_accounts::lease_until.eq(until.as_millis()));
     Ok(extend.execute(connection)? == 1)
 }
@@ -177,7 +181,7 @@ pub fn release_all(connection: &mut SqliteConnection) -> Result<()> {
     Ok(())
 }
 
-fn save_state(connection: &mut SqliteConnection, lease: &AccountLease, state: &AccountState) -> Result<bool> {
+pub fn save_state(connection: &mut SqliteConnection, lease: &AccountLease, state: &AccountState) -> Result<bool> {
     let (condition, reason) = rows::condition_columns(&state.condition);
     let save = diesel::update(held!(lease)).set((
         provider_accounts::external_id.eq(&state.external_id),
@@ -193,7 +197,7 @@ fn save_secret(connection: &mut SqliteConnection, lease: &AccountLease, secret: 
     Ok(save.execute(connection)? == 1)
 }
 
-fn save_feed(connection: &mut SqliteConnection, lease: &AccountLease, feed: &FeedState) -> Result<bool> {
+pub fn save_feed(connection: &mut SqliteConnection, lease: &AccountLease, feed: &FeedState) -> Result<bool> {
     let fed_at = provider_accounts::fed_at.eq(feed.at.as_millis());
     let saved = match &feed.feed {
         Some(text) => {
@@ -207,7 +211,7 @@ fn save_feed(connection: &mut SqliteConnection, lease: &AccountLease, feed: &Fee
     Ok(saved == 1)
 }
 
-fn save_peers(connection: &mut SqliteConnection, account: AccountId, peers: &[(String, String)]) -> Result<()> {
+pub fn save_peers(connection: &mut SqliteConnection, account: AccountId, peers: &[(String, String)]) -> Result<()> {
     if !exists(connection, account)? {
         return Ok(());
     }
@@ -223,7 +227,7 @@ fn save_peers(connection: &mut SqliteConnection, account: AccountId, peers: &[(S
     Ok(())
 }
 
-fn find_peer(connection: &mut SqliteConnection, account: AccountId, name: &str) -> Result<Option<String>> {
+pub fn find_peer(connection: &mut SqliteConnection, account: AccountId, name: &str) -> Result<Option<String>> {
     let peer = provider_peers::table.find((Id(account.0), name)).select(provider_peers::state);
     Ok(peer.first(connection).optional()?)
 }

@@ -6,7 +6,7 @@ use convoke_domain::{
     ChatEventKind, ChatId, Environment, Operation, OperationError, OperationId, OperationStatus, OperationType,
     Service, TenantId, Timestamp,
 };
-use convoke_provider::CreatedGroup;
+use convoke_provider::{AccountId, CreatedGroup, Lane};
 use diesel::{
     SqliteConnection,
     dsl::sql,
@@ -16,12 +16,18 @@ use diesel::{
 };
 
 use super::{
-    events,
+    accounts, events,
     id::Id,
     people,
     schema::{chat_events, chats, operations, people as people_table},
 };
-use crate::{Claim, ClaimedOperation, Lease, Outcome, Work, error::Result, intake, rows};
+use crate::{
+    Claim, ClaimedOperation, Lease, Outcome, Work,
+    error::Result,
+    intake,
+    lanes::{self, LastServed},
+    rows,
+};
 
 const PENDING: &str = OperationStatus::Pending.as_str();
 const RUNNING: &str = OperationStatus::Running.as_str();
@@ -83,13 +89,24 @@ impl OperationRow {
     }
 }
 
-/// Claims what is due, an equal share for each tenant that waits, beginning behind the tenant that was served last.
-pub fn claim(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> Result<Vec<ClaimedOperation>> {
-    let tenants = due_tenants(connection, claim, after)?;
-    let share = (claim.limit as usize / tenants.len().max(1)).max(1);
+/// Claims what is due: one operation of each lane of which one is claimed at a time, then of the others an equal share for
+/// each tenant that waits; each time beginning behind the tenant that was served last.
+pub fn claim(connection: &mut SqliteConnection, claim: &Claim, last: &LastServed) -> Result<Vec<ClaimedOperation>> {
+    let (alone, together): (Vec<&Lane>, Vec<&Lane>) = claim.lanes.iter().partition(|lane| lane.one_at_a_time);
+    let (limit, now) = (claim.limit as usize, claim.now);
     let mut claimed = Vec::new();
+    for lane in alone.into_iter().take(limit) {
+        for tenant in due_tenants(connection, now, &[lane], 1, last.in_lane(&lane.name))? {
+            for id in due(connection, now, &[lane], &tenant, 1)? {
+                claimed.push(take(connection, claim, &tenant, id)?);
+            }
+        }
+    }
+    let left = limit - claimed.len();
+    let tenants = due_tenants(connection, now, &together, left, &last.together)?;
+    let share = (left / tenants.len().max(1)).max(1);
     for tenant in tenants {
-        for id in due(connection, claim, &tenant, share)? {
+        for id in due(connection, now, &together, &tenant, share)? {
             claimed.push(take(connection, claim, &tenant, id)?);
         }
     }
@@ -98,14 +115,20 @@ pub fn claim(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> R
 
 /// Up to `limit` operations of a tenant that are due, those that have been for longest first. Lane by lane, so that each
 /// is read off the index.
-fn due(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, limit: usize) -> Result<Vec<Id>> {
+fn due(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    lanes: &[&Lane],
+    tenant: &str,
+    limit: usize,
+) -> Result<Vec<Id>> {
     let mut due: Vec<(i64, Id)> = Vec::new();
-    for lane in &claim.lanes {
+    for lane in lanes {
         let of_lane = operations::table
-            .filter(operations::lane.eq(lane))
+            .filter(operations::lane.eq(&lane.name))
             .filter(operations::tenant_id.eq(tenant))
             .filter(waits())
-            .filter(operations::next_attempt_at.le(claim.now.as_millis()))
+            .filter(operations::next_attempt_at.le(now.as_millis()))
             .order((operations::next_attempt_at, operations::id))
             .select((operations::next_attempt_at, operations::id))
             .limit(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -116,13 +139,19 @@ fn due(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, limit: us
     Ok(due.into_iter().take(limit).map(|(_, id)| id).collect())
 }
 
-/// Tenants for which something is due, those behind `after` first; as many as may be served in this claim.
-fn due_tenants(connection: &mut SqliteConnection, claim: &Claim, after: &str) -> Result<Vec<String>> {
+/// Up to `limit` tenants for which something is due, those behind `after` first.
+fn due_tenants(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    lanes: &[&Lane],
+    limit: usize,
+    after: &str,
+) -> Result<Vec<String>> {
     let mut tenants: Vec<String> = Vec::new();
     let mut position = after.to_owned();
     let mut wrapped = false;
-    while tenants.len() < claim.limit as usize {
-        match next_due_tenant(connection, claim, &position)? {
+    while tenants.len() < limit {
+        match next_due_tenant(connection, now, lanes, &position)? {
             Some(tenant) if wrapped && tenant.as_str() > after => break,
             Some(tenant) => {
                 position.clone_from(&tenant);
@@ -139,14 +168,19 @@ fn due_tenants(connection: &mut SqliteConnection, claim: &Claim, after: &str) ->
 }
 
 /// The first tenant behind this position for which something is due.
-fn next_due_tenant(connection: &mut SqliteConnection, claim: &Claim, position: &str) -> Result<Option<String>> {
+fn next_due_tenant(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    lanes: &[&Lane],
+    position: &str,
+) -> Result<Option<String>> {
     let mut next: Option<String> = None;
-    for lane in &claim.lanes {
+    for lane in lanes {
         let of_lane: Option<String> = operations::table
-            .filter(operations::lane.eq(lane))
+            .filter(operations::lane.eq(&lane.name))
             .filter(operations::tenant_id.gt(position))
             .filter(waits())
-            .filter(operations::next_attempt_at.le(claim.now.as_millis()))
+            .filter(operations::next_attempt_at.le(now.as_millis()))
             .order(operations::tenant_id)
             .select(operations::tenant_id)
             .first(connection)
@@ -160,7 +194,8 @@ fn next_due_tenant(connection: &mut SqliteConnection, claim: &Claim, position: &
 }
 
 fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) -> Result<ClaimedOperation> {
-    let row: (String, Id, Option<Id>, i32, i64, Option<String>) = diesel::update(operations::table.find((tenant, id)))
+    type Row = (String, Id, Option<Id>, String, i32, i64, Option<String>);
+    let row: Row = diesel::update(operations::table.find((tenant, id)))
         .set((
             operations::state.eq(RUNNING),
             operations::attempts.eq(operations::attempts + 1),
@@ -173,12 +208,13 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
             operations::kind,
             operations::chat_id,
             operations::person_id,
+            operations::lane,
             operations::attempts,
             operations::fence,
             operations::progress,
         ))
         .get_result(connection)?;
-    let (kind, chat, person, attempts, fence, progress) = row;
+    let (kind, chat, person, lane, attempts, fence, progress) = row;
     let (service, group): (String, Option<String>) =
         chats::table.find((tenant, chat)).select((chats::service, chats::provider_chat_id)).first(connection)?;
     let work = match (OperationType::from_name(&kind), person, group) {
@@ -193,6 +229,7 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
         lease: Lease { tenant: rows::tenant(tenant)?, operation_id: OperationId(id.0), fence },
         chat_id: ChatId(chat.0),
         service: rows::service(&service)?,
+        lane,
         attempts: attempts.unsigned_abs(),
         progress,
         work,
@@ -298,6 +335,23 @@ pub fn finish(
                     operations::state.eq(WAITING),
                     operations::next_attempt_at.eq(until.as_millis()),
                     operations::attempts.eq(operations::attempts - i32::from(!counts)),
+                    operations::lease_owner.eq(None::<String>),
+                    operations::lease_until.eq(None::<i64>),
+                    operations::updated_at.eq(at.as_millis()),
+                ))
+                .execute(connection)?;
+        }
+        Outcome::Moved { lane } => {
+            let is_gone = match AccountId::of_lane(lane) {
+                Some(account) => !accounts::exists(connection, account)?,
+                None => false,
+            };
+            diesel::update(held!(lease))
+                .set((
+                    operations::state.eq(PENDING),
+                    operations::lane.eq(if is_gone { lanes::services_own(lane) } else { lane }),
+                    operations::next_attempt_at.eq(at.as_millis()),
+                    operations::attempts.eq(operations::attempts - 1),
                     operations::lease_owner.eq(None::<String>),
                     operations::lease_until.eq(None::<i64>),
                     operations::updated_at.eq(at.as_millis()),

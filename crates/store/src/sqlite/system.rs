@@ -1,9 +1,6 @@
 //! The service's own calls.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::PoisonError,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use convoke_domain::{ChatId, OperationId, Service, Timestamp, TokenId};
@@ -45,11 +42,13 @@ impl SystemRepository for SqliteStore {
 
     async fn claim_operations(&self, claim: &Claim) -> Result<Vec<ClaimedOperation>> {
         let claim = claim.clone();
-        let after = self.last_served.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let claimed = self.threads.write(move |connection| operations::claim(connection, &claim, &after)).await?;
-        if let Some(last) = claimed.last() {
-            last.lease.tenant.as_str().clone_into(&mut self.last_served.lock().unwrap_or_else(PoisonError::into_inner));
-        }
+        let last = self.turns.last_served();
+        let take = move |connection: &mut SqliteConnection| {
+            let claimed = operations::claim(connection, &claim, &last)?;
+            Ok((claim, claimed))
+        };
+        let (claim, claimed) = self.threads.write(take).await?;
+        self.turns.served(&claim, &claimed);
         Ok(claimed)
     }
 
@@ -74,12 +73,16 @@ impl SystemRepository for SqliteStore {
 
     async fn finish_attempt(&self, lease: &Lease, outcome: Outcome, at: Timestamp) -> Result<bool> {
         let (lease, environment) = (lease.clone(), self.environment.clone());
+        let is_moved = matches!(outcome, Outcome::Moved { .. });
         let finish = move |connection: &mut SqliteConnection| {
             operations::finish(connection, environment.as_ref(), &lease, &outcome, at)
         };
         let chat = self.threads.write(finish).await?;
         if let Some(chat) = chat {
             self.changes.chat_changed(chat);
+            if is_moved {
+                self.changes.operations.notify_one();
+            }
         }
         Ok(chat.is_some())
     }

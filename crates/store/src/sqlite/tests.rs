@@ -11,7 +11,10 @@ use convoke_domain::{
     ChatFilter, ChatId, ChatQuery, ChatTitle, Environment, OperationId, PageSize, ParticipantId, Service, Sort,
     TenantId, Timestamp, UserProperties,
 };
-use convoke_provider::{CreatedGroup, ProviderEvent, ProviderEventKind, SeenPerson};
+use convoke_provider::{
+    AccountGroup, AccountState, CreatedGroup, FeedState, Lane, NewAccount, NewPlacement, ProviderEvent,
+    ProviderEventKind, SeenPerson,
+};
 use convoke_test_support::TestEnvironment;
 use diesel::{
     QueryableByName, SqliteConnection,
@@ -21,8 +24,8 @@ use diesel::{
 };
 use tempfile::TempDir;
 
-use super::{apply_migrations, events, list, operations, register, removal, threads, tokens};
-use crate::{Claim, IdempotencyKey, Lease, NewChat, NewRemoval, Outcome};
+use super::{accounts, apply_migrations, events, groups, list, operations, register, removal, threads, tokens};
+use crate::{Claim, IdempotencyKey, Lease, NewChat, NewRemoval, Outcome, lanes::LastServed};
 
 /// A migrated database, for as long as the folder is held.
 fn database() -> (TempDir, SqliteConnection) {
@@ -171,6 +174,7 @@ fn everyday(connection: &mut SqliteConnection) {
     let postponed = Outcome::Postponed { until: NOW, counts: true };
     operations::finish(connection, &environment, &lease, &postponed, NOW).unwrap();
     operations::sweep(connection, NOW).unwrap();
+    with_an_account(connection, &environment, &tenant, chat.id);
 
     list::find(connection, &tenant, chat.id).unwrap();
     list::find_invitation(connection, &tenant, chat.id).unwrap();
@@ -191,19 +195,52 @@ fn everyday(connection: &mut SqliteConnection) {
     }
 }
 
+/// What is done for a messenger with accounts.
+fn with_an_account(
+    connection: &mut SqliteConnection,
+    environment: &TestEnvironment,
+    tenant: &TenantId,
+    chat_id: ChatId,
+) {
+    let service = Service::Sandbox;
+    let account = NewAccount { service, name: "one".to_owned(), tenants: Vec::new(), secret: None };
+    let id = accounts::save(connection, environment, &account).unwrap();
+    let placement = NewPlacement { service, tenant: tenant.clone(), chat_id, now: NOW, budget: 9, capacity: 9 };
+    groups::place(connection, &placement).unwrap();
+    groups::find_placement(connection, tenant, chat_id).unwrap();
+    let lease = accounts::lease(connection, id, "owner", NOW, NOW).unwrap().unwrap();
+    accounts::extend(connection, &lease, NOW).unwrap();
+    accounts::save_state(connection, &lease, &AccountState::default()).unwrap();
+    let (provider_chat_id, state) = ("made".to_owned(), String::new());
+    let group = AccountGroup { tenant: tenant.clone(), chat_id, provider_chat_id, state };
+    groups::save(connection, &lease, &group, NOW).unwrap();
+    let states = vec![("made".to_owned(), String::new())];
+    accounts::save_feed(connection, &lease, &FeedState { feed: None, groups: states.clone(), at: NOW }).unwrap();
+    accounts::save_peers(connection, id, &states).unwrap();
+    accounts::find_peer(connection, id, "made").unwrap();
+    groups::list(connection, id).unwrap();
+    groups::find_account(connection, service, "made").unwrap();
+    groups::members(connection, service, "made").unwrap();
+    accounts::list(connection, service).unwrap();
+}
+
 fn person(name: &str) -> SeenPerson {
     SeenPerson { external_id: name.to_owned(), properties: UserProperties::default() }
 }
 
 fn claim(connection: &mut SqliteConnection) -> Lease {
     let claim = Claim {
-        lanes: vec!["sandbox".to_owned(), "telegram".to_owned()],
+        lanes: vec![
+            Lane::of(Service::Sandbox),
+            Lane::of(Service::Telegram),
+            Lane { name: "telegram:account".to_owned(), one_at_a_time: true },
+        ],
         owner: "owner".to_owned(),
         limit: 5,
         now: NOW,
         lease_until: NOW,
     };
-    operations::claim(connection, &claim, "").unwrap().remove(0).lease
+    operations::claim(connection, &claim, &LastServed::default()).unwrap().remove(0).lease
 }
 
 /// Lets somebody join; returns who they are.

@@ -4,7 +4,7 @@ use convoke_domain::{
     ChatEvent, ChatEventKind, ChatFilter, ChatStatus, EndReason, EventSource, ParticipantId, Service, TitleEntry,
     UserProperties,
 };
-use convoke_provider::{ProviderEvent, ProviderEventKind, SeenPerson};
+use convoke_provider::{Lane, ProviderEvent, ProviderEventKind, SeenPerson};
 use convoke_store::NewChat;
 
 use crate::{
@@ -163,7 +163,7 @@ pub async fn a_person_has_one_id_in_all_chats_of_a_tenant(world: &World) {
     let telegram = NewChat { service: Service::Telegram, ..world.new_chat("On Telegram") };
     let telegram_id = telegram.id;
     world.register_new(&acme, telegram).await;
-    let lanes = vec!["telegram".to_owned()];
+    let lanes = vec![Lane::of(Service::Telegram)];
     let claim = convoke_store::Claim { lanes, ..crate::world::claim(1, second(0)) };
     let claimed = world.store.claim_operations(&claim).await.unwrap();
     let group = group_of(telegram_id, second(0));

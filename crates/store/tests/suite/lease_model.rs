@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use convoke_domain::{OperationId, OperationStatus, TenantId, Timestamp};
+use convoke_domain::{OperationId, OperationStatus, Service, TenantId, Timestamp};
+use convoke_provider::Lane;
 use convoke_store::{Claim, Lease, NewChat, Outcome};
 
 use crate::world::{Chance, World, chat_made, group_of, rejected, second, tenant};
@@ -89,8 +90,13 @@ impl Model<'_> {
     async fn claim_up_to(&mut self, limit: u32, owner: &'static str) {
         let due = self.operations.values().filter(|known| known.is_due(self.now)).count();
         let lease_until = self.now.plus(Duration::from_secs(30));
-        let claim =
-            Claim { lanes: vec!["sandbox".to_owned()], owner: owner.to_owned(), limit, now: self.now, lease_until };
+        let claim = Claim {
+            lanes: vec![Lane::of(Service::Sandbox)],
+            owner: owner.to_owned(),
+            limit,
+            now: self.now,
+            lease_until,
+        };
         let claimed = self.world.store.claim_operations(&claim).await.unwrap();
         assert!(claimed.len() <= limit as usize);
         assert_eq!(claimed.is_empty(), limit == 0 || due == 0, "something is claimed if something is due");
@@ -134,12 +140,13 @@ impl Model<'_> {
     }
 
     async fn finish(&mut self) {
-        let (world, now, which) = (self.world, self.now, self.chance.below(6));
+        let (world, now, which) = (self.world, self.now, self.chance.below(7));
         let Some((lease, chat, known)) = self.any_lease() else { return };
         let until = now.plus(Duration::from_secs(15));
         let outcome = match which {
             0 => chat_made(group_of(chat, now)),
             1 => Outcome::GivenUp(rejected()),
+            6 => Outcome::Moved { lane: "sandbox".to_owned() },
             _ => Outcome::Postponed { until, counts: which < 4 },
         };
         let finished = world.store.finish_attempt(&lease, outcome, now).await.unwrap();
@@ -148,10 +155,11 @@ impl Model<'_> {
         known.status = match which {
             0 => OperationStatus::Succeeded,
             1 => OperationStatus::Failed,
+            6 => OperationStatus::Pending,
             _ => OperationStatus::WaitingForProvider,
         };
         if which >= 2 {
-            known.due_at = until;
+            known.due_at = if which == 6 { now } else { until };
             known.attempts -= u32::from(which >= 4);
         }
     }

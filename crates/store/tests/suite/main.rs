@@ -6,6 +6,7 @@ mod accounts;
 mod events;
 mod examine;
 mod keys;
+mod lanes;
 mod lease_model;
 mod list_model;
 mod lists;
@@ -141,6 +142,14 @@ behaviours! {
         a_released_lease_does_not_count_as_an_attempt,
         a_stale_lease_changes_nothing,
         whoever_waits_for_work_is_woken,
+    }
+    lanes {
+        a_moved_operation_is_due_in_its_new_lane,
+        of_a_lane_one_operation_is_claimed_at_a_time,
+        tenants_are_served_in_turn_in_each_lane,
+        work_of_a_deleted_account_waits_for_any_account,
+        nothing_moves_into_the_lane_of_an_account_that_is_gone,
+        what_waits_for_an_account_is_due_when_one_is_saved,
     }
     outcomes {
         a_chat_that_is_made_is_active_with_its_owner_and_invitation,

@@ -3,9 +3,15 @@
 use std::collections::HashSet;
 
 use convoke_domain::{OperationId, OperationStatus, Service, TenantId, Timestamp};
+use convoke_provider::Lane;
 use convoke_store::{Claim, ClaimedOperation, Lease, NewChat, Outcome, Work};
 
 use crate::world::{World, at_once, chat_made, claim, description, group_of, rejected, renamed, second, soon, tenant};
+
+/// A lane of which many operations may be claimed at once.
+fn together(name: &str) -> Lane {
+    Lane { name: name.to_owned(), one_at_a_time: false }
+}
 
 fn ids(claimed: &[ClaimedOperation]) -> Vec<OperationId> {
     claimed.iter().map(|operation| operation.lease.operation_id).collect()
@@ -42,8 +48,10 @@ pub async fn a_claim_takes_only_its_lanes(world: &World) {
     let telegram = NewChat { service: Service::Telegram, ..world.new_chat("On Telegram") };
     let telegram = world.register_new(&acme, telegram).await.operation_id;
     let in_lanes = async |lanes: &[&str]| {
-        let lanes = lanes.iter().map(|lane| (*lane).to_owned()).collect();
-        ids(&world.store.claim_operations(&Claim { lanes, ..claim(10, second(1)) }).await.unwrap())
+        let lanes = lanes.iter().map(|lane| together(lane)).collect();
+        let claimed = world.store.claim_operations(&Claim { lanes, ..claim(10, second(1)) }).await.unwrap();
+        assert!(claimed.iter().all(|claimed| claimed.lane == claimed.service.as_str()), "{claimed:?}");
+        ids(&claimed)
     };
     assert_eq!(in_lanes(&[]).await, []);
     assert_eq!(in_lanes(&["telegram:one", "sand", "sandbox2"]).await, []);
@@ -249,6 +257,7 @@ async fn assert_changes_nothing(world: &World, claimed: &ClaimedOperation) {
         chat_made(other_group),
         Outcome::ParticipantRemoved { events: vec![renamed("another group", second(70), "Lost")] },
         Outcome::Postponed { until: second(70), counts: false },
+        Outcome::Moved { lane: "elsewhere".to_owned() },
         Outcome::GivenUp(rejected()),
     ];
     for outcome in outcomes {
@@ -272,5 +281,10 @@ pub async fn whoever_waits_for_work_is_woken(world: &World) {
     let mut woken = std::pin::pin!(world.store.changes().operations.notified());
     woken.as_mut().enable();
     world.remove(&acme, &world.new_removal(chat.id, ana)).await;
+    soon(woken).await;
+    let claimed = world.claim_at(second(2)).await;
+    let mut woken = std::pin::pin!(world.store.changes().operations.notified());
+    woken.as_mut().enable();
+    assert!(world.finish(&claimed.lease, Outcome::Moved { lane: "sandbox".to_owned() }).await);
     soon(woken).await;
 }

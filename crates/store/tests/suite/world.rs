@@ -14,7 +14,7 @@ use convoke_domain::{
     Chat, ChatId, ChatTitle, CreatedBy, Description, Environment, Operation, OperationError, OperationErrorCode,
     OperationId, ParticipantId, Service, TenantId, Timestamp, UserProperties,
 };
-use convoke_provider::{CreatedGroup, ProviderEvent, ProviderEventKind, SeenPerson};
+use convoke_provider::{CreatedGroup, Lane, ProviderEvent, ProviderEventKind, SeenPerson};
 use convoke_store::{
     AcceptedChat, ChatDocument, Claim, ClaimedOperation, IdempotencyKey, Lease, Migrate, NewChat, NewRemoval,
     OpenOptions, Outcome, Registration, Removal, Store, StoreError,
@@ -419,7 +419,7 @@ pub fn second(number: u64) -> Timestamp {
 
 pub fn claim(limit: u32, now: Timestamp) -> Claim {
     Claim {
-        lanes: vec!["sandbox".to_owned()],
+        lanes: vec![Lane::of(Service::Sandbox)],
         owner: "worker".to_owned(),
         limit,
         now,

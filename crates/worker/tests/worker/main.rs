@@ -14,7 +14,9 @@ macro_rules! on_both {
     };
 }
 
+mod accounts;
 mod interruptions;
+mod lanes;
 mod outcomes;
 mod provider;
 mod world;

@@ -1,4 +1,4 @@
-//! The sandbox, interrupted at one of its calls.
+//! A provider, interrupted at one of its calls.
 
 use std::{
     future::pending,
@@ -11,7 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use convoke_domain::{Service, Timestamp};
-use convoke_provider::{Checkpoint, CreateChat, CreatedGroup, EventBatch, Provider, ProviderError, ProviderEvent};
+use convoke_provider::{
+    Checkpoint, CreateChat, CreatedGroup, EventBatch, Lane, Provider, ProviderError, ProviderEvent, Work,
+};
 use convoke_sandbox::Sandbox;
 use tokio::sync::Notify;
 
@@ -37,10 +39,10 @@ impl Interruption {
         [Self::LostRequest, Self::LostAnswer, Self::PanicBefore, Self::PanicAfter, Self::CrashBefore, Self::CrashAfter];
 }
 
-/// The sandbox, some calls of which are interrupted.
+/// A provider, some calls of which are interrupted.
 #[derive(Debug)]
 pub struct Interrupted {
-    sandbox: Sandbox,
+    provider: Arc<dyn Provider>,
     interruptions: Vec<(u32, Interruption)>,
     calls: AtomicU32,
     /// How many groups were really made.
@@ -50,9 +52,15 @@ pub struct Interrupted {
 }
 
 impl Interrupted {
-    /// Interrupts the calls of these numbers, from 1.
+    /// Interrupts the calls to the sandbox of these numbers, from 1.
     pub fn new(sandbox: Sandbox, interruptions: Vec<(u32, Interruption)>, groups_made: Arc<AtomicU32>) -> Self {
-        Self { sandbox, interruptions, calls: AtomicU32::new(0), groups_made, crashed: Arc::default() }
+        Self { groups_made, ..Self::over(Arc::new(sandbox), interruptions) }
+    }
+
+    /// Interrupts the calls of these numbers, from 1; that for a lane is one where there are several.
+    pub fn over(provider: Arc<dyn Provider>, interruptions: Vec<(u32, Interruption)>) -> Self {
+        let (calls, groups_made, crashed) = Default::default();
+        Self { provider, interruptions, calls, groups_made, crashed }
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
@@ -78,18 +86,27 @@ impl Interrupted {
 #[async_trait]
 impl Provider for Interrupted {
     fn service(&self) -> Service {
-        self.sandbox.service()
+        self.provider.service()
+    }
+
+    fn lanes(&self) -> Vec<Lane> {
+        self.provider.lanes()
+    }
+
+    async fn lane_of(&self, work: Work<'_>) -> Result<Option<String>, ProviderError> {
+        let find = self.provider.lane_of(work);
+        if self.provider.lanes().len() > 1 { self.call(find).await } else { find.await }
     }
 
     fn settle_time(&self) -> Duration {
-        self.sandbox.settle_time()
+        self.provider.settle_time()
     }
 
     async fn create_chat(&self, request: &CreateChat) -> Result<CreatedGroup, ProviderError> {
         let create = async {
             // Counted at the call, for the sandbox itself keeps one group of a chat at most, and others do not.
             self.groups_made.fetch_add(1, Ordering::SeqCst);
-            self.sandbox.create_chat(request).await
+            self.provider.create_chat(request).await
         };
         self.call(create).await
     }
@@ -99,22 +116,22 @@ impl Provider for Interrupted {
         request: &CreateChat,
         since: Timestamp,
     ) -> Result<Option<CreatedGroup>, ProviderError> {
-        self.call(self.sandbox.find_created(request, since)).await
+        self.call(self.provider.find_created(request, since)).await
     }
 
     async fn invitation(&self, provider_chat_id: &str) -> Result<String, ProviderError> {
-        self.call(self.sandbox.invitation(provider_chat_id)).await
+        self.call(self.provider.invitation(provider_chat_id)).await
     }
 
     async fn remove_participant(&self, group: &str, person: &str) -> Result<Vec<ProviderEvent>, ProviderError> {
-        self.call(self.sandbox.remove_participant(group, person)).await
+        self.call(self.provider.remove_participant(group, person)).await
     }
 
     async fn next_events(&self) -> Result<EventBatch, ProviderError> {
-        self.sandbox.next_events().await
+        self.provider.next_events().await
     }
 
     async fn acknowledge(&self, checkpoint: Checkpoint) -> Result<(), ProviderError> {
-        self.sandbox.acknowledge(checkpoint).await
+        self.provider.acknowledge(checkpoint).await
     }
 }

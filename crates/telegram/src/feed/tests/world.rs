@@ -11,8 +11,8 @@ use convoke_domain::{
     Timestamp, UserProperties,
 };
 use convoke_provider::{
-    Account, AccountGroup, AccountId, AccountLease, CreatedGroup, NewAccount, NewPlacement, Placement, ProviderEvent,
-    SeenPerson,
+    Account, AccountGroup, AccountId, AccountLease, CreatedGroup, Lane, NewAccount, NewPlacement, Placement,
+    ProviderEvent, SeenPerson,
 };
 use convoke_store::{Claim, Migrate, NewChat, OpenOptions, Outcome, Store};
 use convoke_telegram_test_server::{Fault, GroupId, TestServer, UserId};
@@ -224,7 +224,8 @@ impl World {
     /// Ends the one operation that waits.
     async fn finish(&self, outcome: Outcome) {
         let now = self.environment.now();
-        let lanes = vec![Service::Telegram.to_string(), self.account.lane(Service::Telegram)];
+        let of_account = Lane { name: self.account.lane(Service::Telegram), one_at_a_time: true };
+        let lanes = vec![Lane::of(Service::Telegram), of_account];
         let lease_until = now.plus(Duration::from_secs(30));
         let claim = Claim { lanes, owner: "test".to_owned(), limit: 1, now, lease_until };
         let claimed = self.store.claim_operations(&claim).await.expect("an answer");
