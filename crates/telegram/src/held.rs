@@ -43,6 +43,12 @@ impl HeldAccounts {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
+    /// Those that are connected.
+    pub fn connected(&self) -> Vec<AccountId> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.iter().filter(|(_, held)| matches!(held, Held::Connected { .. })).map(|(id, _)| *id).collect()
+    }
+
     /// The account's connection.
     ///
     /// # Errors

@@ -50,6 +50,12 @@ impl Telegram {
         holder.run(stop).await;
     }
 
+    /// The accounts that are connected here now.
+    #[must_use]
+    pub fn connected(&self) -> Vec<AccountId> {
+        self.held.connected()
+    }
+
     /// The account that makes the chat's group: the one that was chosen, or else one that is chosen now.
     async fn account_for(&self, request: &CreateChat) -> Result<AccountId, ProviderError> {
         let found = self.context.storage.find_placement(&request.tenant, request.chat_id).await;
