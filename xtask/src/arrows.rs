@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telegram", &["domain", "provider"]),
     ("store", &["domain", "provider"]),
     ("worker", &["domain", "provider", "store"]),
-    ("api", &["domain", "store"]),
+    ("oidc", &["domain"]),
+    ("api", &["domain", "oidc", "store"]),
     (CLIENT, &["domain"]),
 ];
 

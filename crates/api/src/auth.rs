@@ -1,10 +1,6 @@
 //! Who asks, and what they may do.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use actix_web::{
     Error, HttpMessage, HttpRequest,
@@ -14,13 +10,16 @@ use actix_web::{
     middleware::Next,
 };
 use convoke_domain::{Scope, TenantId, Timestamp};
+use convoke_oidc::VerifyError;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
 use crate::{
+    audit,
     problem::{Problem, ProblemKind},
     state::ApiState,
     token,
+    token_cache::Verdict,
 };
 
 /// Who holds a verified token, and what it allows.
@@ -30,8 +29,19 @@ pub(crate) struct Caller {
     pub tenant: TenantId,
     /// Who holds it.
     pub subject: String,
-    scopes: Vec<Scope>,
-    expires_at: Option<Timestamp>,
+    /// By what it was verified.
+    pub proof: Proof,
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// By what a token was verified.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    /// The store holds the hash of one with this prefix.
+    Token(String),
+    /// This issuer has signed it.
+    Issuer(String),
 }
 
 impl Caller {
@@ -41,6 +51,7 @@ impl Caller {
         if caller.scopes.contains(&scope) {
             return Ok(caller);
         }
+        audit::scope_refused(request, &caller, scope);
         let challenge = format!("Bearer realm=\"convoke\", error=\"insufficient_scope\", scope=\"{scope}\"");
         let challenge = HeaderValue::from_str(&challenge).expect("a scope's name makes a header value");
         Err(Problem::new(ProblemKind::Forbidden, format!("The token lacks the scope {scope}."))
@@ -60,47 +71,126 @@ pub(crate) async fn authenticate(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let state = ApiState::of(request.request()).clone();
-    match verify(&state, request.headers()).await {
+    let problem = match verify(&state, request.headers()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+            return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
         }
-        Err(problem) => Ok(request.error_response(problem)),
+        Err(NotIn::Refused(refusal)) => {
+            audit::log_in_failed(request.request(), &refusal.reason, refusal.prefix.as_deref());
+            refusal.problem()
+        }
+        Err(NotIn::Unknown(problem)) => problem,
+    };
+    Ok(request.error_response(problem))
+}
+
+/// Why somebody is not let in.
+enum NotIn {
+    /// The token is no good.
+    Refused(Refusal),
+    /// Whether it is any good can't be told right now.
+    Unknown(Problem),
+}
+
+/// Why a token is no good: for the audit log. Whoever sent it learns only that it is not.
+struct Refusal {
+    reason: String,
+    /// That of a token of ours.
+    prefix: Option<String>,
+    was_sent: bool,
+}
+
+impl Refusal {
+    fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), prefix: None, was_sent: true }
+    }
+
+    fn problem(&self) -> Problem {
+        let (detail, challenge) = if self.was_sent {
+            let challenge = "Bearer realm=\"convoke\", error=\"invalid_token\"";
+            ("The token is unknown, has ended or was revoked.", challenge)
+        } else {
+            ("The request carries no token.", "Bearer realm=\"convoke\"")
+        };
+        Problem::new(ProblemKind::Unauthorized, detail)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 }
 
-async fn verify(state: &ApiState, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+impl From<Refusal> for NotIn {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+async fn verify(state: &ApiState, headers: &HeaderMap) -> Result<Arc<Caller>, NotIn> {
     let token = match bearer(headers) {
         Credentials::Token(token) => token,
         Credentials::None => {
-            let detail = "The request carries no token.";
-            return Err(unauthorized(detail, "Bearer realm=\"convoke\""));
+            return Err(Refusal { was_sent: false, ..Refusal::because("no token was sent") }.into());
         }
-        Credentials::Malformed => return Err(invalid_token()),
+        Credentials::Malformed => return Err(Refusal::because("the header is malformed").into()),
     };
-    let prefix = token::prefix_of(token).ok_or_else(invalid_token)?;
+    let prefix = token::prefix_of(token);
     let hash = token::hash(token);
     let now = Instant::now();
-    let known = if let Some(known) = state.tokens.get(&hash, now) {
-        known
-    } else {
-        let found = find(state, prefix, &hash).await?;
-        state.tokens.put(hash, found.clone(), now);
-        found
+    let known = match (state.tokens.get(&hash, now), prefix) {
+        (Some(known), _) => known,
+        (None, Some(prefix)) => {
+            let found = find(state, prefix, &hash).await.map_err(NotIn::Unknown)?;
+            state.tokens.put(hash, found.clone(), now);
+            found
+        }
+        (None, None) => {
+            let proved = of_issuer(state, token).await?;
+            state.tokens.put(hash, proved.clone(), now);
+            proved
+        }
     };
-    let valid = known.caller().filter(|caller| caller.expires_at.is_none_or(|end| state.environment.now() < end));
-    valid.ok_or_else(invalid_token)
+    let refused = |reason: &str| Refusal { prefix: prefix.map(str::to_owned), ..Refusal::because(reason) };
+    let caller = known.caller().ok_or_else(|| refused("the token is not known, or was revoked"))?;
+    if caller.expires_at.is_some_and(|end| end <= state.environment.now()) {
+        return Err(refused("the token has ended").into());
+    }
+    Ok(caller)
 }
 
-/// Looks a token up; revoked ones are as if there were none.
+/// Looks a token of ours up; revoked ones are as if there were none.
 async fn find(state: &ApiState, prefix: &str, hash: &[u8; 32]) -> Result<Verdict, Problem> {
     let stored = state.store.find_token(prefix).await?;
     let matching = stored.filter(|stored| stored.revoked_at.is_none() && bool::from(stored.token.hash.ct_eq(hash)));
     Ok(matching.map_or(Verdict::Bad, |stored| {
         let token = stored.token;
-        let (tenant, subject) = (token.tenant, token.subject);
-        Verdict::Good(Arc::new(Caller { tenant, subject, scopes: token.scopes, expires_at: token.expires_at }))
+        Verdict::Good(Arc::new(Caller {
+            tenant: token.tenant,
+            subject: token.subject,
+            proof: Proof::Token(token.prefix),
+            scopes: token.scopes,
+            expires_at: token.expires_at,
+        }))
     }))
+}
+
+/// Verifies a token that is none of ours: one of an issuer that is trusted, or nothing.
+async fn of_issuer(state: &ApiState, token: &str) -> Result<Verdict, NotIn> {
+    let issuers = &state.settings.issuers;
+    if issuers.is_empty() {
+        return Err(Refusal::because("the token has not the form of one").into());
+    }
+    match issuers.verify(token, state.environment.now()).await {
+        Ok(principal) => Ok(Verdict::Good(Arc::new(Caller {
+            tenant: principal.tenant,
+            subject: principal.subject,
+            proof: Proof::Issuer(principal.issuer),
+            scopes: principal.scopes,
+            expires_at: Some(principal.expires_at),
+        }))),
+        Err(VerifyError::Refused(refusal)) => Err(Refusal::because(refusal.to_string()).into()),
+        Err(VerifyError::Unavailable) => {
+            Err(NotIn::Unknown(Problem::new(ProblemKind::ServiceUnavailable, "The service can't answer right now.")))
+        }
+    }
 }
 
 enum Credentials<'a> {
@@ -127,85 +217,9 @@ fn bearer(headers: &HeaderMap) -> Credentials<'_> {
     }
 }
 
-fn invalid_token() -> Problem {
-    let challenge = "Bearer realm=\"convoke\", error=\"invalid_token\"";
-    unauthorized("The token is unknown, has ended or was revoked.", challenge)
-}
-
-fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
-    Problem::new(ProblemKind::Unauthorized, detail)
-        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-}
-
-/// What was found out about a token.
-#[derive(Debug, Clone)]
-enum Verdict {
-    /// It is kept and was not revoked; whether it has ended is looked at every time.
-    Good(Arc<Caller>),
-    /// There is none such, or it was revoked.
-    Bad,
-}
-
-impl Verdict {
-    fn caller(self) -> Option<Arc<Caller>> {
-        match self {
-            Self::Good(caller) => Some(caller),
-            Self::Bad => None,
-        }
-    }
-}
-
-/// What was found out about tokens within the last few seconds, misses included. Keys are hashes: the cache holds no
-/// secret.
-#[derive(Debug, Default)]
-pub(crate) struct TokenCache(Mutex<HashMap<[u8; 32], Cached>>);
-
-#[derive(Debug)]
-struct Cached {
-    since: Instant,
-    verdict: Verdict,
-}
-
-impl TokenCache {
-    /// How long what was found out is believed: a revocation is felt within that.
-    const LIFETIME: Duration = Duration::from_secs(3);
-    /// How many are kept, so that a client that tries many can't fill the memory.
-    const CAPACITY: usize = 10_000;
-
-    fn get(&self, hash: &[u8; 32], now: Instant) -> Option<Verdict> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached = cache.get(hash)?;
-        (now.duration_since(cached.since) < Self::LIFETIME).then(|| cached.verdict.clone())
-    }
-
-    /// Keeps what was found out about a token that was looked up at `since`.
-    fn put(&self, hash: [u8; 32], verdict: Verdict, since: Instant) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= Self::CAPACITY {
-            cache.retain(|_, cached| since.duration_since(cached.since) < Self::LIFETIME);
-        }
-        if cache.len() >= Self::CAPACITY {
-            // Whoever tries that many makes misses: let those go, the verified ones stay.
-            cache.retain(|_, cached| matches!(cached.verdict, Verdict::Good(_)));
-        }
-        if cache.len() < Self::CAPACITY {
-            cache.insert(hash, Cached { since, verdict });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn caller() -> Arc<Caller> {
-        Arc::new(Caller {
-            tenant: "acme".parse().unwrap(),
-            subject: "ann".to_owned(),
-            scopes: vec![],
-            expires_at: None,
-        })
-    }
 
     fn token_of(values: &[&str]) -> Result<String, bool> {
         let mut headers = HeaderMap::new();
@@ -228,31 +242,5 @@ mod tests {
         assert_eq!(token_of(&["Basic eDp5"]), Err(false));
         assert_eq!(token_of(&["Bearer"]), Err(true));
         assert_eq!(token_of(&["Bearer x", "Bearer x"]), Err(true));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_found_out_is_forgotten_after_three_seconds() {
-        let cache = TokenCache::default();
-        cache.put([1; 32], Verdict::Good(caller()), Instant::now());
-        cache.put([2; 32], Verdict::Bad, Instant::now());
-        tokio::time::advance(Duration::from_millis(2_999)).await;
-        assert!(matches!(cache.get(&[1; 32], Instant::now()), Some(Verdict::Good(_))));
-        assert!(matches!(cache.get(&[2; 32], Instant::now()), Some(Verdict::Bad)));
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(cache.get(&[1; 32], Instant::now()).is_none());
-        assert!(cache.get(&[2; 32], Instant::now()).is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flood_of_misses_does_not_drive_out_who_is_known() {
-        let cache = TokenCache::default();
-        cache.put([255; 32], Verdict::Good(caller()), Instant::now());
-        for number in 0..3 * u64::try_from(TokenCache::CAPACITY).unwrap() {
-            let mut hash = [0; 32];
-            hash[..8].copy_from_slice(&number.to_le_bytes());
-            cache.put(hash, Verdict::Bad, Instant::now());
-        }
-        assert!(cache.0.lock().unwrap().len() <= TokenCache::CAPACITY);
-        assert!(matches!(cache.get(&[255; 32], Instant::now()), Some(Verdict::Good(_))));
     }
 }

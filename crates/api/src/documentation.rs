@@ -1,40 +1,20 @@
-//! What explains the API: the OpenAPI document, Swagger UI, and a page for every kind of problem.
-
-use std::sync::Arc;
+//! What explains the API: the OpenAPI document, Swagger UI (`swagger_ui.rs`), and a page for every kind of problem.
 
 use actix_web::{HttpRequest, HttpResponse, get, guard, http::header, web};
-use utoipa_swagger_ui::Config;
 
 use crate::{
     problem::{Problem, ProblemKind},
     problem_page,
     state::ApiState,
+    swagger_ui,
 };
-
-/// Swagger UI loads its own files and asks its own service, and nothing else; its style sheet has small pictures within.
-/// No script and no style is allowed in the page itself (`crates/browser-tests` sees to it that this is enough).
-const SWAGGER_UI_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// Swagger UI's page, with a title and a language of our own.
-const SWAGGER_UI_PAGE: &str = include_str!("../templates/swagger-ui.html");
-/// What mends Swagger UI's own style, and the controls that it leaves without a name.
-const SWAGGER_UI_STYLE: &str = include_str!("../templates/swagger-ui.css");
-const SWAGGER_UI_SCRIPT: &str = include_str!("../templates/swagger-ui.js");
 
 /// Mounts the routes that the OpenAPI document does not tell of: pages for people.
 pub(crate) fn configure(config: &mut web::ServiceConfig, state: &ApiState) {
     let start = if state.settings.swagger_ui { "/swagger-ui/" } else { "/openapi.json" };
     config.service(redirect("/", start)).service(problem_style);
     if state.settings.swagger_ui {
-        let swagger = Config::new(["/openapi.json"])
-            // The public validator would be asked about every document that is not on localhost.
-            .validator_url("none")
-            // Without the bar on top, which asks for the address of a document.
-            .use_base_layout()
-            .display_operation_id(true)
-            .display_request_duration(true)
-            .try_it_out_enabled(true);
-        config.app_data(web::Data::new(swagger)).service(redirect("/swagger-ui", "/swagger-ui/")).service(swagger_ui);
+        config.service(redirect("/swagger-ui", "/swagger-ui/")).service(swagger_ui::swagger_ui);
     }
 }
 
@@ -90,29 +70,4 @@ async fn problem_style() -> HttpResponse {
         .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
         .content_type("text/css; charset=utf-8")
         .body(problem_page::STYLE)
-}
-
-#[get("/swagger-ui/{file:.*}")]
-async fn swagger_ui(path: web::Path<String>, config: web::Data<Config<'static>>) -> Result<HttpResponse, Problem> {
-    let (content_type, bytes) = match path.as_str() {
-        "" | "index.html" => ("text/html; charset=utf-8".to_owned(), SWAGGER_UI_PAGE.into()),
-        "convoke.css" => ("text/css; charset=utf-8".to_owned(), SWAGGER_UI_STYLE.into()),
-        "convoke.js" => ("text/javascript; charset=utf-8".to_owned(), SWAGGER_UI_SCRIPT.into()),
-        path => vendored(path, &config)?,
-    };
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_SECURITY_POLICY, SWAGGER_UI_POLICY))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .content_type(content_type)
-        .body(bytes))
-}
-
-/// A file of Swagger UI as it comes: its type and what is in it.
-fn vendored(path: &str, config: &web::Data<Config<'static>>) -> Result<(String, web::Bytes), Problem> {
-    let file = utoipa_swagger_ui::serve(path, Arc::clone(config)).map_err(|error| {
-        tracing::error!(%error, "Swagger UI can't be served");
-        Problem::internal()
-    })?;
-    let file = file.ok_or_else(|| Problem::new(ProblemKind::NotFound, "There is nothing under this path."))?;
-    Ok((file.content_type, file.bytes.into_owned().into()))
 }

@@ -18,6 +18,7 @@
 
 mod accounts;
 mod admin;
+mod audit;
 mod auth;
 mod body;
 mod chats;
@@ -39,12 +40,15 @@ mod query_string;
 mod request_id;
 mod routes;
 mod state;
+mod swagger_ui;
 mod timed_payload;
 mod token;
+mod token_cache;
 mod wait;
 
 pub use accounts::AccountReport;
 pub use admin::configure_admin;
+pub use audit::AUDIT_TARGET;
 pub use frame::frame;
 pub use openapi::{openapi, openapi_json};
 pub use routes::configure;

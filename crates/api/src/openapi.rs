@@ -115,7 +115,8 @@ fn add_security_scheme(components: &mut Components) {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
             "A token of the form `cvk_…`, as `convoke token create` prints it. It belongs to one tenant and carries \
-             scopes: `chats:read`, `chats:write`.",
+             scopes: `chats:read`, `chats:write`. Or a JWT of an OpenID Connect issuer that the installation trusts: tenant \
+             and scopes are in its claims.",
         ))
         .build();
     components.add_security_scheme("bearer", SecurityScheme::Http(scheme));

@@ -12,10 +12,11 @@ use std::{
 use actix_web::{HttpRequest, http::StatusCode, web};
 use bytes::Bytes;
 use convoke_domain::{Environment, Service};
+use convoke_oidc::Issuers;
 use convoke_store::Store;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{accounts::AccountCache, auth::TokenCache, fallback::KnownPaths, openapi};
+use crate::{accounts::AccountCache, fallback::KnownPaths, openapi, token_cache::TokenCache};
 
 /// What of the configuration the API goes by.
 #[derive(Debug, Clone)]
@@ -32,6 +33,10 @@ pub struct ApiSettings {
     pub wait_slots: usize,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
+    /// The issuers whose tokens are taken beside our own.
+    pub issuers: Arc<Issuers>,
+    /// How many proxies in front of the service add to `X-Forwarded-For`.
+    pub trusted_proxies: u8,
 }
 
 impl Default for ApiSettings {
@@ -43,6 +48,8 @@ impl Default for ApiSettings {
             swagger_ui: true,
             wait_slots: 1024,
             body_timeout: Duration::from_secs(10),
+            issuers: Arc::default(),
+            trusted_proxies: 0,
         }
     }
 }

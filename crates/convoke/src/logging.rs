@@ -14,16 +14,16 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::settings::{Log, LogFormat};
+use crate::settings::{AUDIT, Log, LogFormat};
 
 /// Begins to log, panics included.
 pub fn start(settings: &Log) {
     start_with(settings, settings.level.to_env_filter());
 }
 
-/// The same for a command whose output is what matters: only what went wrong.
+/// The same for a command whose output is what matters: only what went wrong, and what belongs into the audit log.
 pub fn start_quietly(settings: &Log) {
-    start_with(settings, EnvFilter::new("warn"));
+    start_with(settings, EnvFilter::new(format!("warn,{AUDIT}")));
 }
 
 fn start_with(settings: &Log, filter: EnvFilter) {

@@ -1,5 +1,6 @@
 //! Convoke, the program: command line, settings, start and stop. The only crate that knows all the others.
 
+mod audit;
 mod command_line;
 mod commands;
 mod environment;

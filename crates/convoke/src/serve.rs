@@ -12,6 +12,8 @@ mod stop;
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use convoke_api::{ApiSettings, ApiState, Lifecycle};
+use convoke_domain::Environment;
+use convoke_oidc::{HttpSource, Issuer, Issuers, KeySource};
 use convoke_provider::Provider;
 use convoke_sandbox::{Sandbox, SandboxPages, SandboxSettings};
 use convoke_store::{DatabaseUrl, OpenOptions, Retention, Store};
@@ -63,6 +65,8 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
             default_service: settings.providers.default,
             configured_services: settings.configured_services(),
             swagger_ui: settings.server.swagger_ui,
+            issuers: Arc::new(if role.answers() { watch_issuers(layers, settings)? } else { Issuers::default() }),
+            trusted_proxies: settings.server.trusted_proxies,
             ..ApiSettings::default()
         },
         lifecycle.clone(),
@@ -83,6 +87,19 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     let worker = role.works().then(|| start_worker(store, sandbox, settings, &end_of_work));
     tracing::info!(role = role.as_str(), version = env!("CARGO_PKG_VERSION"), database = %settings.database.url, "started");
     stop::wait_and_stop(&mut signals, servers, worker, &end_of_work, &lifecycle, settings.server.drain.0).await
+}
+
+/// Begins to fetch the keys of the issuers whose tokens are taken.
+fn watch_issuers(layers: &Layers, settings: &Settings) -> Result<Issuers, Failure> {
+    let source = |issuer: &Issuer| {
+        let source = HttpSource::new(issuer.address.clone());
+        let source =
+            source.map_err(|error| Failure::new(format!("{}: {error}", layers.name_of_key("auth.issuers"))))?;
+        Ok::<_, Failure>((issuer.clone(), Box::new(source) as Box<dyn KeySource>))
+    };
+    let watched: Vec<_> = settings.auth.issuers.iter().map(source).collect::<Result<_, _>>()?;
+    let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
+    Ok(Issuers::watch(watched, &environment))
 }
 
 /// Opens the database; nothing, if the signal to stop comes first. Should it take long (a server that is about to start, a

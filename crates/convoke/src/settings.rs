@@ -1,5 +1,6 @@
 //! The settings: what they are, and how they come together from defaults, file, environment and flags.
 
+mod issuers;
 mod keys;
 mod layers;
 mod reference;
@@ -8,6 +9,7 @@ mod value;
 use std::{net::SocketAddr, num::NonZeroU16};
 
 use convoke_domain::Service;
+use convoke_oidc::Issuer;
 use convoke_sandbox::Fault;
 use convoke_store::DatabaseUrl;
 use serde::Deserialize;
@@ -15,7 +17,7 @@ use serde::Deserialize;
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, SettingsError, Source};
 pub use reference::{example, reference};
-pub use value::{Duration, Filter, IdempotencyRetention, LogFormat, Migrate, PublicUrl};
+pub use value::{AUDIT, Duration, Filter, IdempotencyRetention, LogFormat, Migrate, PublicUrl};
 
 /// Every setting. Its defaults are in [`KEYS`].
 #[derive(Debug, Deserialize)]
@@ -56,6 +58,9 @@ pub struct Server {
     /// Whether Swagger UI is there.
     #[serde(deserialize_with = "value::plain")]
     pub swagger_ui: bool,
+    /// How many proxies in front of it add to `X-Forwarded-For`.
+    #[serde(deserialize_with = "value::plain")]
+    pub trusted_proxies: u8,
     /// How many threads answer requests, if not one for each core.
     #[serde(default, deserialize_with = "value::plain_option")]
     pub workers: Option<NonZeroU16>,
@@ -113,6 +118,9 @@ pub struct Auth {
     /// Whether a SQLite database without any token gets one.
     #[serde(deserialize_with = "value::plain")]
     pub first_token: bool,
+    /// The issuers whose tokens are taken beside our own.
+    #[serde(default, deserialize_with = "issuers::issuers")]
+    pub issuers: Vec<Issuer>,
 }
 
 /// What is kept for how long.

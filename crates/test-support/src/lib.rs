@@ -1,5 +1,5 @@
-//! What tests stand on: a throw-away PostgreSQL with a database for every test, and a clock and chance that can be
-//! foretold. Never a dependency of anything that is shipped.
+//! What tests stand on: a throw-away PostgreSQL with a database for every test, an issuer of tokens, honest
+//! and forged, and a clock and chance that can be foretold. Never a dependency of anything that is shipped.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -19,6 +19,7 @@
 mod cluster;
 mod database;
 mod environment;
+pub mod jwt;
 mod programs;
 
 pub use cluster::{Cluster, ClusterOptions};

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    audit,
     auth::Caller,
     chats,
     idempotency::{self, IDEMPOTENCY_REPLAYED},
@@ -71,9 +72,12 @@ pub(crate) async fn remove_participant(
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::with_scope(&request, Scope::ChatsWrite)?;
     let removal = parse(&state, &request)?;
-    let chat_id = removal.chat_id;
+    let (chat_id, participant_id) = (removal.chat_id, removal.participant_id);
     match state.store.request_removal(&caller.tenant, removal).await? {
-        Removal::Accepted(operation_id) => Ok(answer(chat_id, operation_id, false)),
+        Removal::Accepted(operation_id) => {
+            audit::removal_requested(&request, &caller, chat_id, participant_id, operation_id);
+            Ok(answer(chat_id, operation_id, false))
+        }
         Removal::RepeatedKey(operation_id) => Ok(answer(chat_id, operation_id, true)),
         Removal::KeyReused => Err(idempotency::reused()),
         Removal::NoSuchChat => Err(chats::not_found()),

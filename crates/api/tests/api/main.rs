@@ -19,6 +19,7 @@ mod admin;
 mod chats;
 mod documents;
 mod http;
+mod issuers;
 mod list;
 mod operations;
 mod participants;

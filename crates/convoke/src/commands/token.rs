@@ -4,6 +4,7 @@ use convoke_domain::{Environment as _, Timestamp};
 use convoke_store::{Store, StoredToken};
 
 use crate::{
+    audit,
     command_line::{NewTokenArguments, TokenCommand},
     commands::{open, print},
     environment::SystemEnvironment,
@@ -20,6 +21,7 @@ pub async fn token(layers: &Layers, settings: &Settings, command: TokenCommand) 
         TokenCommand::List => print(&shown(&store.list_tokens().await?)),
         TokenCommand::Revoke { id } => {
             if store.revoke_token(id, SystemEnvironment.now()).await? {
+                audit::token_revoked(id);
                 print(&format!("The token {id} is revoked.\n"))
             } else {
                 Err(Failure::new(format!("there is no token {id}; `convoke token list` shows those that there are")))
@@ -35,6 +37,7 @@ async fn create(store: &dyn Store, arguments: NewTokenArguments) -> Result<(), F
     let (plain, kept) =
         convoke_api::mint(&SystemEnvironment, arguments.tenant, arguments.subject, scopes, arguments.ttl);
     store.create_token(&kept).await?;
+    audit::token_created(&kept);
     print(&format!("{}\n", plain.expose()))
 }
 

@@ -11,7 +11,7 @@ use convoke_domain::{Scope, TenantId};
 use convoke_store::{Store, StoreError};
 use tokio::time::sleep;
 
-use crate::{environment::SystemEnvironment, settings::PublicUrl};
+use crate::{audit, environment::SystemEnvironment, settings::PublicUrl};
 
 /// Whose the first token is.
 const TENANT: &str = "default";
@@ -60,6 +60,7 @@ async fn first_token(store: &dyn Store) -> Result<Option<String>, StoreError> {
     let tenant: TenantId = TENANT.parse().expect("it is the name of a tenant");
     let (plain, kept) = convoke_api::mint(&SystemEnvironment, tenant, SUBJECT.to_owned(), Scope::ALL.to_vec(), None);
     store.create_token(&kept).await?;
+    audit::token_created(&kept);
     Ok(Some(plain.expose().to_owned()))
 }
 

@@ -84,6 +84,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("server.drain", "0s", DURATION, "how long requests are still accepted after SIGTERM"),
     key("server.swagger_ui", "true", SWITCH, "whether Swagger UI is there"),
+    key(
+        "server.trusted_proxies",
+        "0",
+        "a number from 0 to 255",
+        "how many proxies stand in front of the service and add to `X-Forwarded-For`: the audit log then names the address \
+         that the outermost of them saw. With 0 it is that of the connection",
+    ),
     unset("server.workers", "4", "a number from 1", "how many threads answer requests. Without it: one for each core"),
     key("admin.bind", "127.0.0.1:8081", ADDRESS, "where `/livez`, `/readyz` and `/metrics` are"),
     Key {
@@ -112,6 +119,17 @@ pub const KEYS: &[Key] = &[
         "how the first calls of the sandbox go wrong, one after the other, for tests",
     ),
     key("auth.first_token", "true", SWITCH, "whether a SQLite database without any token gets one"),
+    unset(
+        "auth.issuers",
+        "[{ issuer = 'https://login.example.org/realms/acme', audience = 'convoke' }]",
+        "a list of tables (in the environment: of JSON objects) with issuer and audience and, if need be, tenant_claim, \
+         scope_claim, tenants and swagger_ui_client",
+        "the OpenID Connect issuers whose tokens are taken beside our own: `issuer` is the URL that they call themselves, \
+         `audience` what `aud` has to hold. `tenant_claim` (`tenant` if nothing is said) names the claim with the tenant, \
+         `scope_claim` (`scope`) the one with the scopes, `tenants` the tenants that the issuer may speak for (else all), \
+         `swagger_ui_client` the public client as which Swagger UI logs people in. docs/tokens.md says more. Without it: \
+         none",
+    ),
     key("retention.operations", "90d", DURATION, "how long operations are kept after their end"),
     key(
         "retention.idempotency_keys",

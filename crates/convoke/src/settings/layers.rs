@@ -284,9 +284,13 @@ fn collect_values(
     Ok(())
 }
 
-/// A value as the environment would say it: lists with commas.
+/// A value as the environment would say it: lists with commas, those of tables as JSON.
 fn written(value: &Value) -> String {
     match &value.kind {
+        ValueKind::Array(list) if list.iter().any(|one| matches!(one.kind, ValueKind::Table(_))) => {
+            let json = value.clone().try_deserialize::<serde_json::Value>();
+            json.map_or_else(|error| error.to_string(), |json| json.to_string())
+        }
         ValueKind::Array(list) => list.iter().map(written).collect::<Vec<_>>().join(","),
         _ => value.to_string(),
     }
@@ -370,6 +374,22 @@ mod tests {
         assert_eq!(settings.sandbox.faults, Some(expected));
         let settings = read("", &[("CONVOKE__SANDBOX__FAULTS", "")], &[]).unwrap();
         assert_eq!(settings.sandbox.faults, Some(vec![]));
+    }
+
+    #[test]
+    fn issuers_are_tables_in_the_file_and_json_elsewhere() {
+        let file = "[[auth.issuers]]\nissuer = 'https://login.example.org'\naudience = 'convoke'\ntenants = ['acme']\n";
+        let settings = read(file, &[], &[]).unwrap();
+        let [issuer] = &settings.auth.issuers[..] else { panic!("{:?}", settings.auth.issuers) };
+        assert_eq!((issuer.address.as_str(), issuer.audience.as_str()), ("https://login.example.org", "convoke"));
+        // What is shown of the file can be put into the environment.
+        let json = layers(file, &[], &[]).unwrap().values().unwrap()["auth.issuers"].clone();
+        let said = read("", &[("CONVOKE__AUTH__ISSUERS", &json)], &[]).unwrap();
+        assert_eq!(said.auth.issuers, settings.auth.issuers);
+        let error = read("", &[("CONVOKE__AUTH__ISSUERS", "[{}]")], &[]).unwrap_err();
+        assert!(error.starts_with("CONVOKE__AUTH__ISSUERS: missing field `issuer`"), "{error}");
+        let error = read("[[auth.issuers]]\nissuer = 'http://h'\naudience = 'a'", &[], &[]).unwrap_err();
+        assert!(error.starts_with("auth.issuers: an issuer is reached over https"), "{error}");
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub fn faults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<F
     deserializer.deserialize_any(Faults).map(Some)
 }
 
+/// The audit log, whatever else is logged.
+pub const AUDIT: &str = "convoke::audit=info";
+
 /// A duration as people write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duration(pub std::time::Duration);
@@ -193,10 +196,12 @@ impl FromStr for LogFormat {
 pub struct Filter(String);
 
 impl Filter {
-    /// The filter. Libraries that tell much of little interest are quieter, unless it names them.
+    /// The filter. Libraries that tell much of little interest are quieter, and the audit log is there, unless it names
+    /// them.
     #[must_use]
     pub fn to_env_filter(&self) -> EnvFilter {
-        EnvFilter::new(format!("actix_server=warn,actix_http=warn,grammers=warn,tokio_postgres=warn,{}", self.0))
+        let quieter = "actix_server=warn,actix_http=warn,grammers=warn,tokio_postgres=warn";
+        EnvFilter::new(format!("{quieter},{AUDIT},{}", self.0))
     }
 }
 

@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod configuration;
 mod documents;
+mod secrets;
 mod start;
 mod stop;
 mod story;

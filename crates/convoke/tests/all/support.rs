@@ -203,6 +203,10 @@ impl Api {
         self.client.post(self.private(path)).bearer_auth(&self.token)
     }
 
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.client.delete(self.private(path)).bearer_auth(&self.token)
+    }
+
     fn private(&self, path: &str) -> String {
         format!("{}/api/v1/private{path}", self.base)
     }
