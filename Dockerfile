@@ -7,7 +7,7 @@
 #
 # Nothing is cross-compiled: each platform is built by a builder of its own kind, or by emulation, which is slow.
 
-# Both are of the same Debian, so that the binary finds the C library that it was linked with.
+# Of the same Debian as the final stage, so that the binary finds the C library that it was linked with.
 FROM rust:1.95-slim-trixie AS chef
 WORKDIR /source
 RUN cargo install cargo-chef --locked --version 0.1.78
@@ -22,9 +22,14 @@ COPY --from=plan /source/recipe.json recipe.json
 # The layer that takes long, kept until the recipe changes.
 RUN cargo chef cook --release --locked --package convoke --recipe-path recipe.json
 COPY . .
-RUN cargo build --release --locked --package convoke && mkdir /data
+RUN cargo build --release --locked --package convoke \
+    && mkdir -p /image/usr/lib /image/usr/local/bin /data \
+    && cp target/release/convoke /image/usr/local/bin/ \
+    && cp "$(gcc -print-file-name=libgcc_s.so.1)" /image/usr/lib/
 
-FROM gcr.io/distroless/cc-debian13:nonroot
+# The C library, authorities' certificates and time zones. What distroless/cc has besides, OpenSSL and the C++ library, would
+# be 10 MB that nobody uses: of all that, the binary needs the compiler's own library alone, which comes with it.
+FROM gcr.io/distroless/base-nossl-debian13:nonroot
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Convoke" \
@@ -32,8 +37,8 @@ LABEL org.opencontainers.image.title="Convoke" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.base.name="gcr.io/distroless/cc-debian13:nonroot"
-COPY --from=build /source/target/release/convoke /usr/local/bin/convoke
+      org.opencontainers.image.base.name="gcr.io/distroless/base-nossl-debian13:nonroot"
+COPY --from=build /image /
 # The only folder that belongs to whom the service runs as. A volume put there keeps the SQLite database, which is
 # convoke-data/convoke.db below the working folder where nothing else is said. It is not declared a VOLUME: then a
 # read-only root would have a hole that nobody asked for.

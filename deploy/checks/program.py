@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rendering import Rendering
 
-# Of what distroless/cc holds, what the C library and the one of the compiler are. Anything else would be missing in the image.
+# What the image holds: the C library, and the compiler's, which the Dockerfile copies. Anything else would be missing.
 LIBRARIES = {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "libdl.so.2", "libpthread.so.0", "librt.so.1"}
 # What the files of Secrets could hold.
 CONTENTS = {
