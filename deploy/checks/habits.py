@@ -154,9 +154,12 @@ def selectors(rendering: Rendering) -> Iterator[str]:
         for port in service["spec"]["ports"]:
             if port["targetPort"] not in ports:
                 yield f"{name_of(service)}: no pod has the port {port['targetPort']}"
+    owns = [template["metadata"]["labels"] for _, template in pods]
+    # What an operator makes of a cluster of its own.
+    owns += [{"cnpg.io/cluster": cluster["metadata"]["name"]} for cluster in rendering.of_kind("Cluster")]
     for thing in rendering.of_kind("PodDisruptionBudget", "NetworkPolicy"):
         selector = thing["spec"].get("selector") or thing["spec"]["podSelector"]
-        if not any(selects(selector, template["metadata"]["labels"]) for _, template in pods):
+        if not any(selects(selector, own) for own in owns):
             yield f"{name_of(thing)}: selects no pod"
     names = {name_of(thing) for thing in rendering.objects}
     for scaler in rendering.of_kind("HorizontalPodAutoscaler"):
