@@ -5,6 +5,7 @@
 
 mod account;
 pub(crate) mod events;
+mod groups;
 mod members;
 mod names;
 mod offer;
@@ -13,6 +14,7 @@ mod readings;
 #[cfg(test)]
 mod samples;
 mod schedule;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod updates;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use convoke_domain::UserProperties;
+use convoke_domain::{EventSource, UserProperties};
 use convoke_provider::{ProviderEvent, ProviderEventKind};
 
 use super::people::People;
@@ -40,12 +40,14 @@ impl Names {
         if known.learn(names) { Sight::Changed } else { Sight::Same }
     }
 
-    /// Remembers the names under which events told of people who came in.
+    /// Remembers the names under which events told of people who came in. The log is read later than the stream tells,
+    /// but at one instant the record believes the stream's names: what the log says is remembered of others only.
     pub fn heed(&mut self, channel: i64, told: &[ProviderEvent], people: &People) {
         for event in told {
             if let ProviderEventKind::Joined { person, .. } = &event.kind
                 && let Ok(id) = person.external_id.parse()
                 && let Some(names) = people.names(id)
+                && (event.source == EventSource::Stream || !self.told.contains_key(&(channel, id)))
             {
                 self.see(channel, id, names);
             }
@@ -73,8 +75,13 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use convoke_domain::Timestamp;
+
     use super::*;
-    use crate::feed::samples::{named, user};
+    use crate::feed::{
+        events::event,
+        samples::{GROUP, named, user},
+    };
 
     fn people(name: &str) -> People {
         People::new(&[named(7, name), named(8, "Ben")])
@@ -93,6 +100,21 @@ mod tests {
         names.forget(1);
         assert_eq!(see(&mut names, "Ada"), Sight::First);
         assert_eq!(names.see(2, 7, &people("Ada").person(7).properties), Sight::Same);
+    }
+
+    #[test]
+    fn the_stream_is_believed_more_than_the_log() {
+        let mut names = Names::default();
+        let told = |source, people: &People| {
+            let kind = ProviderEventKind::Joined { person: people.person(7), invited_by: None };
+            vec![event(GROUP, "key".to_owned(), source, Timestamp::from_millis(0), kind)]
+        };
+        let (early, late) = (people("Ada"), people("Adele"));
+        names.heed(1, &told(EventSource::Stream, &early), &early);
+        names.heed(1, &told(EventSource::Log, &late), &late);
+        assert_eq!(names.changed(1, &late), [7], "the record has the earlier name still");
+        names.heed(2, &told(EventSource::Log, &late), &late);
+        assert_eq!(names.changed(2, &late), [0; 0]);
     }
 
     #[test]

@@ -370,6 +370,26 @@ async fn what_was_not_acknowledged_is_told_again_here_and_after_a_crash() {
 }
 
 #[tokio::test]
+async fn what_is_kept_of_one_group_never_runs_ahead_of_what_is_recorded_of_another() {
+    let world = World::without_logs().await;
+    let running = world.start_telling().await;
+    let (group, other) = (world.make(&running).await, world.make(&running).await);
+    world.telegram.join(world.ada.id, &group.link).unwrap();
+    let first = told_join(&world, &running, world.ada).await;
+    // While that is recorded, somebody comes, and then the other group is gone, which is kept at once.
+    world.telegram.join(world.ben.id, &group.link).unwrap();
+    world.telegram.delete(other.id).unwrap();
+    world.record(&first.events).await;
+    running.feed.acknowledge(&first.checkpoint).await.unwrap();
+    told_join(&world, &running, world.ben).await;
+    running.crash().await;
+    let running = world.start().await;
+    world.until(&group, "who came", |chat| is_in(chat, world.ben)).await;
+    world.until(&other, "the end", |chat| chat.status == ChatStatus::Closed).await;
+    running.crash().await;
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_not_told_again() {
     let world = World::new().await;
     let running = world.start().await;
