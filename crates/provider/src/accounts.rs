@@ -71,7 +71,7 @@ pub trait AccountStorage: Send + Sync {
     /// the budget: whoever had more than others leaves one for each of them.
     async fn place_chat(&self, placement: &NewPlacement) -> Result<Placement, StorageError>;
 
-    /// The account that was chosen for the chat.
+    /// The account that was chosen for the chat, while that is kept.
     async fn find_placement(&self, tenant: &TenantId, chat: ChatId) -> Result<Option<AccountId>, StorageError>;
 
     /// Keeps the group that was made for a chat that was placed on the account.

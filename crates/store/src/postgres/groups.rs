@@ -158,7 +158,11 @@ pub async fn find_placement(
     tenant: &TenantId,
     chat: ChatId,
 ) -> Outcome<Option<AccountId>> {
-    let row = provider_groups::table.find((tenant.as_str(), chat.0)).select(provider_groups::account_id);
+    let row = provider_groups::table
+        .inner_join(provider_accounts::table.on(provider_accounts::id.eq(provider_groups::account_id)))
+        .filter(provider_groups::tenant_id.eq(tenant.as_str()))
+        .filter(provider_groups::chat_id.eq(chat.0))
+        .select(provider_groups::account_id);
     Ok(row.first(&mut queries).await.optional()?.map(AccountId))
 }
 

@@ -115,7 +115,11 @@ fn candidates(connection: &mut SqliteConnection, asked: &NewPlacement, since: i6
 }
 
 pub fn find_placement(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId) -> Result<Option<AccountId>> {
-    let row = provider_groups::table.find((tenant.as_str(), Id(chat.0))).select(provider_groups::account_id);
+    let row = provider_groups::table
+        .inner_join(provider_accounts::table.on(provider_accounts::id.eq(provider_groups::account_id)))
+        .filter(provider_groups::tenant_id.eq(tenant.as_str()))
+        .filter(provider_groups::chat_id.eq(Id(chat.0)))
+        .select(provider_groups::account_id);
     Ok(row.first::<Id>(connection).optional()?.map(|id| AccountId(id.0)))
 }
 

@@ -202,6 +202,7 @@ pub async fn a_group_that_is_made_stays_with_its_account(world: &World) {
     assert_eq!(world.store.find_group_account(Service::Sandbox, "g").await.unwrap(), Some((a, group)));
     // Unless that is gone, and the group with it.
     assert!(world.store.delete_account(Service::Sandbox, "a").await.unwrap());
+    assert_eq!(world.store.find_placement(&acme, chat).await.unwrap(), None);
     assert_eq!(world.place(&asked(&acme, chat, second(0), 20)).await, Placement::On(b));
     assert_eq!(world.store.find_group_account(Service::Sandbox, "g").await.unwrap(), None);
     assert_eq!(world.store.find_placement(&acme, chat).await.unwrap(), Some(b));
