@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use convoke_domain::{Environment, Service};
 use convoke_provider::{AccountCondition, Provider};
-use convoke_telegram::TelegramSettings;
+use convoke_telegram::{StringSession, TelegramSettings};
+use convoke_telegram_test_server::Fault;
+use secrecy::ExposeSecret;
 
 use crate::world::{ACCOUNT, World, settings, until};
 
@@ -86,6 +88,37 @@ async fn a_secret_of_another_key_can_not_be_opened() {
             AccountCondition::Unusable(reason) if reason.contains("another key"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_key_that_telegram_does_not_know_is_told_and_left() {
+    let world = World::new().await;
+    let session: StringSession = world.session.parse().unwrap();
+    let unknown = StringSession { auth_key: Box::new([9; 256]), ..session };
+    world.save_account(ACCOUNT, unknown.to_text().expose_secret()).await;
+    let running = world.begin(settings());
+    until("it is said", async || {
+        matches!(world.account(ACCOUNT).await.state.condition,
+            AccountCondition::Unusable(reason) if reason.contains("not known"))
+    })
+    .await;
+    assert!(running.telegram.connected().is_empty());
+}
+
+#[tokio::test]
+async fn people_seen_before_a_restart_can_be_spoken_of_after_it() {
+    let world = World::new().await;
+    let running = world.start().await;
+    let ada = world.telegram.new_user("Ada", "", "");
+    let group = world.make_with(&running.telegram, ada).await;
+    let batch = running.telegram.next_events().await.unwrap();
+    assert!(!batch.events.is_empty(), "she was seen");
+    running.stop().await;
+
+    let running = world.start().await;
+    world.telegram.script("channels.getParticipants", u32::MAX, Fault::refuse(400, "METHOD_INVALID"));
+    let removed = running.telegram.remove_participant(&group.0.to_string(), &ada.0.to_string()).await.unwrap();
+    assert_eq!(removed.len(), 1);
 }
 
 #[tokio::test]
