@@ -104,9 +104,14 @@ fn storage_failed(error: StorageError) -> ProviderError {
     ProviderError::RetryAfter(RECONNECT)
 }
 
-/// Whether the account may make a group; why not, if not.
+/// Whether the account may make a group; why not, if not. Other calls are made while it is to wait: Telegram counts
+/// them by themselves, and what makes groups wait for hours must not keep people from being removed.
 async fn may_create(connection: &Connection) -> Result<(), ProviderError> {
-    match connection.state().await.condition {
+    let (state, now) = (connection.state().await, connection.now());
+    if let Some(until) = state.cooldown_until.filter(|until| *until > now) {
+        return Err(ProviderError::RetryAfter(until.since(now)));
+    }
+    match state.condition {
         AccountCondition::Usable => Ok(()),
         AccountCondition::Full => Err(Failure::Full("the account makes no more groups".to_owned()).into()),
         AccountCondition::Unusable(reason) => Err(ProviderError::AccountUnusable(reason)),

@@ -58,7 +58,8 @@ impl std::fmt::Debug for Misbehaving {
 impl Misbehaving {
     async fn behave<T>(&self, operation: impl Future<Output = T> + Send) -> T {
         let server = &self.world.telegram;
-        let (calls, fault) = match self.next.lock().await.take() {
+        let next = self.next.lock().await.take();
+        let (calls, fault) = match next {
             Some(Misbehaviour::LostAnswer) => (&CHANGES[..], Fault::LoseAnswer),
             Some(Misbehaviour::RetryAfter(seconds)) => {
                 (&CALLS[..], Fault::refuse(420, &format!("FLOOD_WAIT_{seconds}")))
@@ -71,6 +72,12 @@ impl Misbehaving {
         }
         let outcome = operation.await;
         server.clear_script();
+        if let Some(Misbehaviour::RetryAfter(seconds)) = next {
+            // Nobody calls before that.
+            let wait = Duration::from_secs(seconds.into());
+            server.advance(wait);
+            self.world.environment.advance(wait);
+        }
         outcome
     }
 }

@@ -29,6 +29,7 @@ async fn what_leaves_the_account_as_it_is() {
         world.telegram.script(CREATE, 1, Fault::refuse(code, name));
         assert_eq!(running.telegram.create_chat(&request).await, expected, "{code} {name}");
         assert_eq!(world.account(ACCOUNT).await.state.condition, AccountCondition::Usable, "{code} {name}");
+        world.environment.advance(Duration::from_secs(31));
     }
     for fault in [Fault::CutBefore, Fault::Silent] {
         world.telegram.script(CREATE, 1, fault.clone());
