@@ -26,6 +26,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $_ := set $settings "auth" (merge (dict "first_token" false) ($settings.auth | default dict)) -}}
 {{- $_ := set $settings.server "drain" "0s" -}}
 {{- end -}}
+{{- if or .Values.ingress.enabled .Values.httpRoute.enabled -}}
+{{- $_ := set $settings "server" (merge $settings.server (dict "trusted_proxies" 1)) -}}
+{{- end -}}
 {{- if .Values.telegram.enabled -}}
 {{- $_ := set $settings "telegram" (merge (dict "api_id" (int .Values.telegram.apiId)) ($settings.telegram | default dict)) -}}
 {{- $_ := set $settings "providers" (merge ($settings.providers | default dict) (dict "default" "telegram")) -}}
