@@ -30,8 +30,11 @@ use crate::{call::Failure, connection::Connection};
 use account::{AccountFeed, Ended};
 use offer::{Offer, Offers};
 
-/// How long to wait before a feed that could not begin is begun again.
+/// How long to wait before a feed that could not begin is begun again, at first.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// ... and at most.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The feed of all accounts that are held here.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ impl Feed {
     pub async fn run(&self, connection: Arc<Connection>) {
         let Some(incoming) = connection.take_updates() else { return };
         let incoming = Arc::new(Mutex::new(incoming));
-        let mut from_now_on = false;
+        let (mut from_now_on, mut pause) = (false, AGAIN);
         loop {
             let following = follow(connection.clone(), self.offers.sender(), incoming.clone(), from_now_on);
             let following = AbortOnDropHandle::new(tokio::spawn(following));
@@ -72,7 +75,12 @@ impl Feed {
             };
             match ended {
                 Ok(Ok(Ended)) => return,
-                Ok(Err(failure)) => tracing::warn!(?failure, "the feed of an account can't begin yet"),
+                Ok(Err(failure)) => {
+                    tracing::warn!(?failure, "the feed of an account can't begin yet");
+                    if let Failure::Wait(time) = failure {
+                        pause = pause.max(time);
+                    }
+                }
                 // grammers takes some things that Telegram never says for impossible.
                 Err(error) => {
                     tracing::error!(%error, "the feed of an account broke off: it goes on from now, and reads all logs");
@@ -81,8 +89,9 @@ impl Feed {
             }
             tokio::select! {
                 () = connection.ended() => return,
-                () = tokio::time::sleep(AGAIN) => {}
+                () = tokio::time::sleep(pause) => {}
             }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }

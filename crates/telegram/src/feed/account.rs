@@ -82,8 +82,9 @@ pub struct AccountFeed {
     pub(super) expecting_until: Timestamp,
     /// Until when nothing is asked of Telegram.
     paused_until: Timestamp,
+    /// Until when nothing is read.
+    read_not_before: Timestamp,
     pub(super) failures: u32,
-    read_at: Timestamp,
     /// Readings that Telegram refused, each of which is worth one word to operators.
     pub(super) refused: HashSet<Reading>,
 }
@@ -124,8 +125,8 @@ impl AccountFeed {
             refreshed_at: now,
             expecting_until: now,
             paused_until: now,
+            read_not_before: now,
             failures: 0,
-            read_at: now,
             refused: HashSet::new(),
         };
         let groups = storage.list_groups(connection.account).await.map_err(not_sent)?;
@@ -170,23 +171,23 @@ impl AccountFeed {
     /// Asks Telegram for one thing, if there is something to ask for.
     async fn ask(&mut self) -> Result<bool, Ended> {
         let now = self.connection.now();
-        if now < self.paused_until {
-            return Ok(false);
-        }
         while let Some(channel) = self.forbidden.pop() {
             self.miss_group(channel).await?;
+        }
+        if now >= self.refresh_at(now) {
+            self.refresh().await;
+        }
+        if now < self.paused_until {
+            return Ok(false);
         }
         if let Some(missing) = self.updates.missing() {
             self.fetch(missing).await?;
             return Ok(true);
         }
-        if now >= self.refresh_at(now) {
-            self.refresh().await;
-        }
         if let Some((at, channel, reading)) = self.next_reading()
             && now >= at
         {
-            self.read_at = now;
+            self.read_not_before = now.plus(BETWEEN_READINGS);
             self.read(channel, reading).await?;
             return Ok(true);
         }
@@ -204,20 +205,19 @@ impl AccountFeed {
     fn next_reading(&self) -> Option<(Timestamp, i64, Reading)> {
         let next = self.groups.iter().map(|(channel, group)| (group.schedule.next(), *channel));
         let ((at, reading), channel) = next.min_by_key(|((at, _), channel)| (*at, *channel))?;
-        Some((at.max(self.read_at.plus(BETWEEN_READINGS)), channel, reading))
+        Some((at.max(self.read_not_before), channel, reading))
     }
 
     /// How long nothing is to be done.
     fn wait(&mut self) -> Duration {
         let now = self.connection.now();
-        let wait = if now < self.paused_until {
+        let asking = if now < self.paused_until {
             self.paused_until.since(now)
         } else {
             let deadline = self.updates.deadline().saturating_duration_since(std::time::Instant::now());
-            let reading = self.next_reading().map_or(LONGEST_SLEEP, |(at, ..)| at.since(now));
-            deadline.min(reading).min(self.refresh_at(now).since(now))
+            self.next_reading().map_or(deadline, |(at, ..)| deadline.min(at.since(now)))
         };
-        wait.clamp(Duration::from_millis(1), LONGEST_SLEEP)
+        asking.min(self.refresh_at(now).since(now)).clamp(Duration::from_millis(1), LONGEST_SLEEP)
     }
 
     /// Asks nothing for a while.
@@ -230,10 +230,10 @@ impl AccountFeed {
         self.paused_until = self.connection.now().plus(pause);
     }
 
-    /// Asks nothing for a while, because something could not be read that has its own time to be read again.
-    pub(super) fn pause_after_reading(&mut self, failure: &Failure) {
+    /// Reads nothing for a while; what could not be read has its own time to be read again.
+    pub(super) fn pause_readings(&mut self, failure: &Failure) {
         let pause = if let Failure::Wait(time) = failure { *time } else { AFTER_FAILED_READING };
-        self.paused_until = self.connection.now().plus(pause);
+        self.read_not_before = self.connection.now().plus(pause);
     }
 
     /// Offers what happened, and waits until it is recorded.

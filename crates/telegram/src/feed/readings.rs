@@ -223,7 +223,7 @@ impl AccountFeed {
             return Ok(Outcome::Refused);
         }
         group.schedule.failed(reading, now, &pace);
-        self.pause_after_reading(failure);
+        self.pause_readings(failure);
         Ok(Outcome::Failed)
     }
 }
