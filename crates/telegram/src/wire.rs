@@ -34,6 +34,8 @@ pub(crate) struct Wire {
     pub client: Client,
     pub session: Arc<ConnectionSession>,
     handle: SenderPoolHandle,
+    /// Where updates go, for what grammers does not tell: that we gave up a socket.
+    told: mpsc::Sender<UpdatesLike>,
     call_timeout: Duration,
     /// Whether the last call was without an answer.
     is_silent: AtomicBool,
@@ -55,26 +57,33 @@ impl Wire {
         use_ipv6: bool,
         settings: &TelegramSettings,
     ) -> io::Result<(Self, mpsc::Receiver<UpdatesLike>)> {
-        let SenderPool { runner, handle, updates } =
+        let SenderPool { runner, handle, mut updates } =
             SenderPool::with_configuration(session.clone(), settings.api_id, parameters(use_ipv6));
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let (told, receiver) = mpsc::channel(UPDATES.get());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("telegram".to_owned()).spawn({
-            let (stop, ended) = (stop.clone(), ended.clone().drop_guard());
+            let (stop, ended, told) = (stop.clone(), ended.clone().drop_guard(), told.clone());
             move || {
                 // Also when grammers panics, the guard goes after the runtime.
                 let _ended = ended;
                 let runtime = runtime;
+                let passing_on = async {
+                    while let Some(update) = updates.recv().await {
+                        let _ = told.try_send(update);
+                    }
+                };
                 runtime.block_on(async {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = runner.run() => {}
+                        _ = async { tokio::join!(runner.run(), passing_on) } => {}
                     }
                 });
             }
         })?;
         let wire = Self {
             handle: handle.thin.clone(),
+            told,
             client: Client::new(handle),
             session,
             call_timeout: settings.call_timeout,
@@ -82,7 +91,7 @@ impl Wire {
             stop,
             ended,
         };
-        Ok((wire, updates))
+        Ok((wire, receiver))
     }
 
     /// Calls, once: nothing is sent again.
@@ -107,6 +116,8 @@ impl Wire {
             self.stop.cancel();
         } else if let Ok(dc_id) = self.session.home_dc_id() {
             self.handle.disconnect_from_dc(dc_id);
+            // Whoever reads updates is to look for those that went to that socket.
+            let _ = self.told.try_send(UpdatesLike::ConnectionClosed);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use convoke_domain::EventSource;
 use convoke_provider::{AccountCondition, Provider, ProviderError, ProviderEventKind};
-use convoke_telegram_test_server::Fault;
+use convoke_telegram_test_server::{Fault, UserId};
 
 use crate::world::{ACCOUNT, World, group_id, until};
 
@@ -122,6 +122,37 @@ async fn a_removal_is_told_by_the_log_or_else_by_the_message_or_else_by_ourselve
         assert_eq!(banned.len(), 1, "the link does not bring them back");
         assert_eq!(running.telegram.remove_participant(&group, &ada).await, Ok(Vec::new()), "they are out");
     }
+}
+
+#[tokio::test]
+async fn what_happens_while_a_socket_is_given_up_is_told_by_the_stream() {
+    let world = World::new().await;
+    world.telegram.script("channels.getAdminLog", u32::MAX, Fault::refuse(400, "METHOD_INVALID"));
+    let running = world.start().await;
+    let (ada, ben) = (world.telegram.new_user("Ada", "", ""), world.telegram.new_user("Ben", "", ""));
+    let group = world.make_with(&running.telegram, ada).await;
+    let is_told = async |who: UserId| {
+        loop {
+            let batch = running.telegram.next_events().await.unwrap();
+            let told = batch.events.iter().any(|event| {
+                let ProviderEventKind::Joined { person, .. } = &event.kind else { return false };
+                person.external_id == who.0.to_string()
+            });
+            running.telegram.acknowledge(batch.checkpoint).await.unwrap();
+            if told {
+                return true;
+            }
+        }
+    };
+    until("the first is told", async || is_told(ada).await).await;
+    world.telegram.script(CREATE, 1, Fault::Silent);
+    world.telegram.drop_pushes(1);
+    let request = world.register("Two").await;
+    let (lost, ()) = tokio::join!(running.telegram.create_chat(&request), async {
+        world.telegram.add(group, ada, ben).unwrap();
+    });
+    assert!(matches!(lost, Err(ProviderError::Unknown(_))), "{lost:?}");
+    until("the second is told", async || is_told(ben).await).await;
 }
 
 #[tokio::test]
