@@ -66,8 +66,8 @@ pub trait AccountStorage: Send + Sync {
     async fn save_feed(&self, lease: &AccountLease, feed: FeedState) -> Result<bool, StorageError>;
 
     /// Chooses the account that makes a chat's group, and keeps the choice: the least used of those that are usable, serve
-    /// the tenant and have budget left. Where it was chosen in the last 24 hours, the choice stays as long as that account
-    /// can be used, and counts from now on; the group must not have been begun. Tenants that wait share what is left of
+    /// the tenant and have budget left. Where it was chosen before, the choice stays as long as that account can be
+    /// used; the group must not have been begun. A choice counts in the budget until 24 hours after its group is made. Tenants that wait share what is left of
     /// the budget: whoever had more than others leaves one for each of them.
     async fn place_chat(&self, placement: &NewPlacement) -> Result<Placement, StorageError>;
 

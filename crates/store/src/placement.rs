@@ -11,6 +11,12 @@ pub const WINDOW: Duration = Duration::from_hours(24);
 /// When a tenant asks again that leaves what there is to others.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
+/// Since when a placement counts in its account's budget. One whose group is not made yet goes on counting, however long ago
+/// it was: the group may be made at any time.
+pub fn counts_since(placed_at: Timestamp, now: Timestamp) -> Timestamp {
+    if placed_at.plus(WINDOW) > now { placed_at } else { now.minus(WINDOW).plus(ASK_AGAIN) }
+}
+
 /// An account, as far as the choice goes.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -24,7 +30,8 @@ pub struct Candidate {
     pub state: AccountState,
     /// How many other chats that are neither closed nor failed are placed on it.
     pub groups: u32,
-    /// For whom it was chosen, other chats alone, and when.
+    /// For whom it was chosen, other chats alone, and since when that counts: groups that were made in the last 24 hours, and
+    /// those that are to be made.
     pub placements: Vec<(TenantId, Timestamp)>,
 }
 
@@ -74,7 +81,7 @@ impl Candidate {
     }
 }
 
-/// Chooses. `chosen` is the account that was chosen for this chat in the last 24 hours; `waiting` are the tenants whose
+/// Chooses. `chosen` is the account that was chosen for this chat before; `waiting` are the tenants whose
 /// chats wait for an account.
 pub fn choose(
     asked: &NewPlacement,

@@ -23,7 +23,7 @@ create table provider_groups (
     chat_id          blob   not null,
     account_id       blob   not null, -- of an account that may have been deleted since
     service          text   not null,
-    placed_at        bigint not null, -- when the account was chosen; it counts in its budget for 24 hours
+    placed_at        bigint not null, -- when the account was chosen, or the group made
     provider_chat_id text,
     state            text, -- what the provider keeps of the group
     primary key (tenant_id, chat_id),

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    placement::{Candidate, WINDOW, choose},
+    placement::{Candidate, WINDOW, choose, counts_since},
     rows,
 };
 
@@ -60,19 +60,19 @@ pub async fn place(mut queries: &AsyncPgConnection, asked: &NewPlacement) -> Out
         values ($1, $2, $3, $4, $5) on conflict (tenant_id, chat_id) do update set account_id = excluded.account_id, \
         placed_at = excluded.placed_at, provider_chat_id = null, state = null";
     let accounts = lock_accounts(queries, asked.service).await?;
-    let before: Option<(Uuid, i64, Option<String>)> = provider_groups::table
+    let before: Option<(Uuid, Option<String>)> = provider_groups::table
         .find((asked.tenant.as_str(), asked.chat_id.0))
-        .select((provider_groups::account_id, provider_groups::placed_at, provider_groups::provider_chat_id))
+        .select((provider_groups::account_id, provider_groups::provider_chat_id))
         .first(&mut queries)
         .await
         .optional()?;
-    if let Some((account, _, Some(_))) = before
+    if let Some((account, Some(_))) = before
         && accounts.iter().any(|(id, ..)| *id == account)
     {
         return Ok(Placement::On(AccountId(account)));
     }
     let since = asked.now.minus(WINDOW).as_millis();
-    let chosen = before.filter(|(_, at, _)| *at > since).map(|(account, ..)| AccountId(account));
+    let chosen = before.map(|(account, ..)| AccountId(account));
     let accounts = candidates(queries, asked, accounts, since).await?;
     let waiting = operations::waiting_tenants(queries, asked.service.as_str(), OperationType::CreateChat).await?;
     let placement = choose(asked, &accounts, chosen, &waiting);
@@ -125,16 +125,23 @@ async fn candidates(
         .load(&mut queries)
         .await?;
     let groups: HashMap<Uuid, i64> = groups.into_iter().collect();
-    let rows: Vec<(Uuid, String, i64)> = provider_groups::table
+    let mut rows: Vec<(Uuid, String, i64)> = provider_groups::table
         .filter(provider_groups::account_id.eq_any(&ids))
         .filter(provider_groups::placed_at.gt(since))
         .filter(is_other())
         .select((provider_groups::account_id, provider_groups::tenant_id, provider_groups::placed_at))
         .load(&mut queries)
         .await?;
+    let unmade = alive!(provider_groups::account_id.eq_any(&ids))
+        .filter(provider_groups::provider_chat_id.is_null())
+        .filter(provider_groups::placed_at.le(since))
+        .filter(is_other())
+        .select((provider_groups::account_id, provider_groups::tenant_id, provider_groups::placed_at));
+    rows.extend(unmade.load::<(Uuid, String, i64)>(&mut queries).await?);
     let mut placements: HashMap<Uuid, Vec<(TenantId, Timestamp)>> = HashMap::new();
     for (account, tenant, at) in rows {
-        placements.entry(account).or_default().push((rows::tenant(&tenant)?, Timestamp::from_millis(at)));
+        let since = counts_since(Timestamp::from_millis(at), asked.now);
+        placements.entry(account).or_default().push((rows::tenant(&tenant)?, since));
     }
     let candidate = |(id, name, tenants, condition, reason, cooldown_until): LockedAccount| {
         Ok(Candidate {
@@ -177,7 +184,7 @@ pub async fn save(
         insert into provider_groups (tenant_id, chat_id, account_id, service, placed_at, provider_chat_id, state) \
         select $3, $4, held.id, held.service, $5, $6, $7 from held \
         on conflict (tenant_id, chat_id) do update set account_id = excluded.account_id, \
-        provider_chat_id = excluded.provider_chat_id, state = excluded.state";
+        placed_at = excluded.placed_at, provider_chat_id = excluded.provider_chat_id, state = excluded.state";
     let save = on_held::<()>(lease, SAVE)
         .bind::<Text, _>(group.tenant.as_str())
         .bind::<SqlUuid, _>(group.chat_id.0)

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    placement::{Candidate, WINDOW, choose},
+    placement::{Candidate, WINDOW, choose, counts_since},
     rows,
 };
 
@@ -42,17 +42,15 @@ pub fn number_made(connection: &mut SqliteConnection, account: Id) -> Result<u32
 /// Chooses an account and keeps the choice. The one writer sees to it that nobody else chooses meanwhile.
 pub fn place(connection: &mut SqliteConnection, asked: &NewPlacement) -> Result<Placement> {
     let row = provider_groups::table.find((asked.tenant.as_str(), Id(asked.chat_id.0)));
-    let before: Option<(Id, i64, Option<String>)> = row
-        .select((provider_groups::account_id, provider_groups::placed_at, provider_groups::provider_chat_id))
-        .first(connection)
-        .optional()?;
-    if let Some((account, _, Some(_))) = before
+    let before: Option<(Id, Option<String>)> =
+        row.select((provider_groups::account_id, provider_groups::provider_chat_id)).first(connection).optional()?;
+    if let Some((account, Some(_))) = before
         && accounts::exists(connection, AccountId(account.0))?
     {
         return Ok(Placement::On(AccountId(account.0)));
     }
     let since = asked.now.minus(WINDOW).as_millis();
-    let chosen = before.filter(|(_, at, _)| *at > since).map(|(account, ..)| AccountId(account.0));
+    let chosen = before.map(|(account, ..)| AccountId(account.0));
     let accounts = candidates(connection, asked, since)?;
     let waiting = operations::waiting_tenants(connection, asked.service.as_str(), OperationType::CreateChat)?;
     let placement = choose(asked, &accounts, chosen, &waiting);
@@ -95,7 +93,12 @@ fn candidates(connection: &mut SqliteConnection, asked: &NewPlacement, since: i6
             .filter(provider_groups::placed_at.gt(since))
             .select((provider_groups::tenant_id, provider_groups::chat_id, provider_groups::placed_at))
             .load(connection)?;
-        let placements = placements.into_iter().filter(|(tenant, chat, _)| !is_own(tenant, *chat));
+        let unmade: Vec<(String, Id, i64)> = alive!(provider_groups::account_id.eq(id))
+            .filter(provider_groups::provider_chat_id.is_null())
+            .filter(provider_groups::placed_at.le(since))
+            .select((provider_groups::tenant_id, provider_groups::chat_id, provider_groups::placed_at))
+            .load(connection)?;
+        let placements = placements.into_iter().chain(unmade).filter(|(tenant, chat, _)| !is_own(tenant, *chat));
         Ok(Candidate {
             id: AccountId(id.0),
             name,
@@ -107,7 +110,9 @@ fn candidates(connection: &mut SqliteConnection, asked: &NewPlacement, since: i6
             },
             groups: u32::try_from(groups).unwrap_or(u32::MAX),
             placements: placements
-                .map(|(tenant, _, at)| Ok((rows::tenant(&tenant)?, Timestamp::from_millis(at))))
+                .map(|(tenant, _, at)| {
+                    Ok((rows::tenant(&tenant)?, counts_since(Timestamp::from_millis(at), asked.now)))
+                })
                 .collect::<Result<_>>()?,
         })
     };
@@ -145,6 +150,7 @@ pub fn save(
         .do_update()
         .set((
             provider_groups::account_id.eq(excluded(provider_groups::account_id)),
+            provider_groups::placed_at.eq(excluded(provider_groups::placed_at)),
             provider_groups::provider_chat_id.eq(excluded(provider_groups::provider_chat_id)),
             provider_groups::state.eq(excluded(provider_groups::state)),
         ))

@@ -218,6 +218,7 @@ behaviours! {
         a_budget_lasts_for_24_hours,
         an_account_that_has_enough_groups_is_full,
         a_choice_stays_as_long_as_its_account_can_be_used,
+        a_choice_counts_until_a_day_after_its_group_is_made,
         a_group_that_is_made_stays_with_its_account,
         tenants_that_wait_share_what_is_left,
         placements_at_once_keep_to_the_budget,

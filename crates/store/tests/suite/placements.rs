@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use convoke_domain::{ChatId, Service, TenantId, Timestamp};
+use convoke_domain::{ChatId, Environment as _, Service, TenantId, Timestamp};
 use convoke_provider::{AccountCondition, AccountGroup, AccountId, AccountState, NewPlacement, Placement};
 use convoke_store::Outcome;
 
@@ -31,6 +31,12 @@ impl World {
     async fn place_new(&self, tenant: &TenantId, now: Timestamp, budget: u32) -> Placement {
         let chat = self.provisioning(tenant).await;
         self.place(&asked(tenant, chat, now, budget)).await
+    }
+
+    /// As if the groups of all chats that were placed had been made just then.
+    async fn all_are_made(&self) {
+        let made = "update provider_groups set provider_chat_id = 'made at ' || placed_at, state = ''";
+        self.execute(&format!("{made} where provider_chat_id is null")).await;
     }
 
     /// Ends the work on all chats that are being made, so that nobody waits for an account; none of them fails.
@@ -104,6 +110,7 @@ pub async fn a_budget_lasts_for_24_hours(world: &World) {
     for (at, account) in [(0, a), (1, b), (2, a), (3, b)] {
         assert_eq!(world.place_new(&acme, second(at), 2).await, Placement::On(account));
     }
+    world.all_are_made().await;
     let wanted = world.provisioning(&acme).await;
     let place = async |now: Timestamp| world.place(&asked(&acme, wanted, now, 2)).await;
     assert_eq!(place(second(4)).await, Placement::NotBefore(second(0).plus(DAY)));
@@ -154,7 +161,6 @@ pub async fn an_account_that_has_enough_groups_is_full(world: &World) {
 }
 
 pub async fn a_choice_stays_as_long_as_its_account_can_be_used(world: &World) {
-    const NEWEST: &str = "select max(placed_at) as number from provider_groups";
     let acme = tenant("acme");
     let [a, b] = [world.account("a").await, world.account("b").await];
     let lease = world.hold(a).await;
@@ -163,28 +169,44 @@ pub async fn a_choice_stays_as_long_as_its_account_can_be_used(world: &World) {
     assert_eq!(place(second(0)).await, Placement::On(a));
     assert_eq!(world.place_new(&acme, second(0), 1).await, Placement::On(b));
     assert_eq!(place(second(1)).await, Placement::On(a), "it is in the budget already");
-    // From then on it counts: not from the first time on.
-    let next = world.provisioning(&acme).await;
-    assert_eq!(world.place(&asked(&acme, next, second(2), 1)).await, Placement::NotBefore(second(0).plus(DAY)));
-    let placed_anew = world.place(&asked(&acme, next, second(0).plus(DAY), 1)).await;
-    assert_eq!(placed_anew, Placement::On(b));
-    assert_eq!(place(second(0).plus(DAY)).await, Placement::On(a));
+    assert_eq!(place(second(0).plus(3 * DAY)).await, Placement::On(a), "however long ago");
 
-    let cooling = AccountState { cooldown_until: Some(second(100).plus(DAY)), ..AccountState::default() };
+    let cooling = AccountState { cooldown_until: Some(second(100)), ..AccountState::default() };
     world.account_state(&lease, cooling).await;
-    let later = second(10).plus(DAY);
-    assert_eq!(place(later).await, Placement::NotBefore(second(100).plus(DAY)), "the other one's budget is used up");
+    assert_eq!(place(second(10)).await, Placement::NotBefore(second(100)), "the other one's budget is used up");
     assert_eq!(world.store.find_placement(&acme, chat).await.unwrap(), Some(a));
     let c = world.account("c").await;
-    assert_eq!(place(later).await, Placement::On(c));
+    assert_eq!(place(second(10)).await, Placement::On(c));
     assert_eq!(world.store.find_placement(&acme, chat).await.unwrap(), Some(c));
-    assert_eq!(place(second(100).plus(DAY)).await, Placement::On(c));
-    assert_eq!(world.number(NEWEST).await, second(100).plus(DAY).as_millis());
-    // What was chosen a day ago is chosen anew.
-    assert_eq!(place(second(100).plus(2 * DAY)).await, Placement::On(a));
-    let just_before_a_day_is_over = Timestamp::from_millis(second(100).plus(3 * DAY).as_millis() - 1);
-    assert_eq!(place(just_before_a_day_is_over).await, Placement::On(a));
-    assert_eq!(world.number(NEWEST).await, just_before_a_day_is_over.as_millis());
+    assert_eq!(place(second(100)).await, Placement::On(c), "the first one takes calls again, but is not asked for");
+    assert_eq!(
+        world.place_new(&acme, second(100), 1).await,
+        Placement::On(a),
+        "nothing is left there of the first choice"
+    );
+}
+
+pub async fn a_choice_counts_until_a_day_after_its_group_is_made(world: &World) {
+    let acme = tenant("acme");
+    let account = world.account("a").await;
+    let lease = world.hold(account).await;
+    let chat = world.provisioning(&acme).await;
+    let placed_at = world.environment.now().minus(9 * DAY);
+    assert_eq!(world.place(&asked(&acme, chat, placed_at, 1)).await, Placement::On(account));
+    // Its group may be made at any time, so that nobody else may take its place.
+    let later = placed_at.plus(3 * DAY);
+    assert_eq!(world.place_new(&acme, later, 1).await, Placement::NotBefore(later.plus(Duration::from_mins(1))));
+    let before = world.environment.now();
+    let group = AccountGroup { tenant: acme.clone(), chat_id: chat, provider_chat_id: "g".into(), state: "s".into() };
+    assert!(world.store.save_account_group(&lease, group).await.unwrap());
+    let Placement::NotBefore(at) = world.place_new(&acme, before, 1).await else { panic!("it was made just now") };
+    assert!(at > before.plus(DAY) && at < world.environment.now().plus(DAY));
+    assert_eq!(world.place_new(&acme, at, 1).await, Placement::On(account));
+    // A chat that is given up needs its place no more.
+    for claimed in world.claim(10, second(0)).await {
+        assert!(world.finish(&claimed.lease, Outcome::GivenUp(rejected())).await);
+    }
+    assert_eq!(world.place_new(&acme, at.plus(3 * DAY), 1).await, Placement::On(account));
 }
 
 pub async fn a_group_that_is_made_stays_with_its_account(world: &World) {
