@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use convoke_provider::AccountGroup;
 use grammers_client::tl;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     call::{Failure, not_sent},
@@ -25,21 +25,33 @@ pub(crate) async fn set_all(connection: &Connection, mut names: mpsc::UnboundedR
     let groups = connection.context.storage.list_groups(connection.account).await.unwrap_or_default();
     let mut left: VecDeque<String> =
         groups.iter().filter(|group| is_marked(group)).map(|group| group.provider_chat_id.clone()).collect();
+    let mut failed = VecDeque::new();
     loop {
         let name = match left.pop_front() {
             Some(name) => name,
-            None => match names.recv().await {
+            None => match next(&mut names, &mut failed).await {
                 Some(name) => name,
                 None => return,
             },
         };
-        let wait = match set(connection, &name).await {
-            Ok(()) => continue,
-            Err(Failure::Wait(time)) => time,
-            Err(_) => AGAIN,
-        };
-        left.push_back(name);
-        tokio::time::sleep(wait).await;
+        match set(connection, &name).await {
+            Ok(()) => {}
+            Err(Failure::Wait(time)) => {
+                left.push_back(name);
+                tokio::time::sleep(time).await;
+            }
+            // The others need not wait for this one.
+            Err(_) => failed.push_back((Instant::now() + AGAIN, name)),
+        }
+    }
+}
+
+/// The next name that comes, or that of a group whose description could not be set a while ago.
+async fn next(names: &mut mpsc::UnboundedReceiver<String>, failed: &mut VecDeque<(Instant, String)>) -> Option<String> {
+    let Some((again_at, _)) = failed.front() else { return names.recv().await };
+    tokio::select! {
+        name = names.recv() => name,
+        () = tokio::time::sleep_until(*again_at) => failed.pop_front().map(|(_, name)| name),
     }
 }
 
