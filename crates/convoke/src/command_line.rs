@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use convoke_domain::{Scope, TenantId};
 
+use convoke_telegram::TelegramSettings;
+
 use crate::failure::Failure;
 
 /// Registers chats on a messenger and keeps a lasting record of who was in them. Without a command: serve.
@@ -35,6 +37,9 @@ pub enum Command {
     /// Creates, lists and revokes tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Brings in accounts of Telegram, tells how they are, and lets them go
+    #[command(subcommand)]
+    Telegram(TelegramCommand),
     /// Prints the OpenAPI document
     Openapi,
     /// Prints the script by which a shell completes the commands
@@ -139,6 +144,49 @@ pub struct NewTokenArguments {
     pub ttl: Option<std::time::Duration>,
 }
 
+/// What is to be done with accounts of Telegram.
+#[derive(Debug, Subcommand)]
+pub enum TelegramCommand {
+    /// Logs an account in, by a code that Telegram sends or by a QR code, and keeps its session
+    Login {
+        /// Which account
+        #[command(flatten)]
+        account: AccountArguments,
+        /// Show a QR code to be scanned by the account's phone
+        #[arg(long)]
+        qr: bool,
+    },
+    /// Keeps the session of an account that is logged in: a string session, as Telethon writes it, on standard input
+    Import {
+        /// Which account
+        #[command(flatten)]
+        account: AccountArguments,
+    },
+    /// Tells how every account is
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Logs an account out and forgets it; its groups stay on record and are fed no more
+    Logout {
+        /// What the account is called
+        #[arg(long, value_parser = account_name)]
+        name: String,
+    },
+}
+
+/// An account and whose groups it makes.
+#[derive(Debug, Args)]
+pub struct AccountArguments {
+    /// What the account is called; metrics show it, so no phone number
+    #[arg(long, value_parser = account_name)]
+    pub name: String,
+    /// Whose groups it makes; may be repeated [default: everybody's]
+    #[arg(long = "tenant", value_name = "TENANT", value_parser = tenant)]
+    pub tenants: Vec<TenantId>,
+}
+
 /// What is to be done with the settings.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -176,6 +224,22 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
 
 fn tenant(text: &str) -> Result<TenantId, String> {
     text.parse().map_err(|mistake: convoke_domain::Mistake| mistake.detail)
+}
+
+fn account_name(text: &str) -> Result<String, String> {
+    const MAX_LENGTH: usize = 64;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    // A phone number, which others are not to see, begins otherwise.
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic()) || !text.chars().all(is_plain) {
+        return Err("begins with a letter and goes on with letters, digits, '-', '_' and '.'".to_owned());
+    }
+    if text.len() > MAX_LENGTH {
+        return Err(format!("must have at most {MAX_LENGTH} characters"));
+    }
+    if text == TelegramSettings::CONFIGURED_ACCOUNT {
+        return Err("is the account of telegram.session".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
@@ -241,6 +305,19 @@ mod tests {
             let line = parse(words);
             assert_eq!(line.config, Some("x".into()));
             assert_eq!(line.set, [("a.b".to_owned(), "c=d".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn accounts_have_plain_names_that_are_no_phone_numbers() {
+        let Some(Command::Telegram(TelegramCommand::Login { account, qr })) =
+            parse("convoke telegram login --name first --tenant a --tenant b --qr").command
+        else {
+            panic!("not understood");
+        };
+        assert!(qr && account.name == "first" && account.tenants.len() == 2);
+        for wrong in ["", "+4915112345", "4915112345", "a b", "a\"b", "configured", &"x".repeat(65)] {
+            assert!(account_name(wrong).is_err(), "{wrong}");
         }
     }
 

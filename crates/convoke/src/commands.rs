@@ -4,6 +4,7 @@ mod config;
 mod doctor;
 mod health;
 mod manual;
+mod telegram;
 mod token;
 
 use std::{
@@ -23,6 +24,7 @@ pub use config::{check_config, print_config};
 pub use doctor::examine;
 pub use health::check_health;
 pub use manual::{print_completions, write_manual};
+pub use telegram::telegram;
 pub use token::token;
 
 /// Writes to standard output; that nobody can read it is a failure.

@@ -6,9 +6,11 @@ mod commands;
 mod environment;
 mod failure;
 mod logging;
+mod secrets;
 mod serve;
 mod settings;
 mod table;
+mod terminal;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -47,7 +49,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
             logging::start(&settings.log);
             in_runtime(serve::serve(&layers, &settings, role))
         }
-        Command::Config(ConfigCommand::Check) => commands::check_config(&layers, &settings),
+        Command::Config(ConfigCommand::Check) => in_runtime(commands::check_config(&layers, &settings)),
         Command::Config(ConfigCommand::Print { json }) => commands::print_config(&layers, &settings, json),
         Command::Healthcheck { live } => commands::check_health(&settings, live),
         other => {
@@ -63,6 +65,7 @@ async fn run_on_store(command: Command, layers: &Layers, settings: &Settings) ->
         Command::Migrate => commands::migrate(layers, settings).await,
         Command::Token(command) => commands::token(layers, settings, command).await,
         Command::Doctor => commands::examine(layers, settings).await,
+        Command::Telegram(command) => commands::telegram(layers, settings, command).await,
         Command::Serve(_)
         | Command::Openapi
         | Command::Completions { .. }

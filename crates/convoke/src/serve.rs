@@ -8,28 +8,29 @@ mod listen;
 mod servers;
 mod signals;
 mod stop;
+mod work;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use convoke_api::{ApiSettings, ApiState, Lifecycle};
 use convoke_domain::Environment;
 use convoke_oidc::{HttpSource, Issuer, Issuers, KeySource};
-use convoke_provider::Provider;
 use convoke_sandbox::{Sandbox, SandboxPages, SandboxSettings};
-use convoke_store::{DatabaseUrl, OpenOptions, Retention, Store};
-use convoke_worker::{Worker, WorkerSettings};
-use tokio::{task::JoinHandle, time::sleep};
-use tokio_util::sync::CancellationToken;
+use convoke_store::{DatabaseUrl, OpenOptions, Store};
+use convoke_telegram::Telegram;
+use tokio::time::sleep;
 
 use crate::{
     command_line::Role,
     environment::SystemEnvironment,
     failure::Failure,
+    secrets,
     settings::{Layers, PublicUrl, Settings},
 };
 use listen::Listening;
 use servers::Servers;
 use signals::Signals;
+use work::Work;
 
 /// How long a database may take to be opened before anybody wonders.
 const SOON: Duration = Duration::from_millis(500);
@@ -56,6 +57,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
         announcement::announce(&store, is_own, public.address, &url, settings.server.swagger_ui).await;
     }
 
+    let telegram = if role.works() { telegram(&store, settings).await? } else { None };
     let lifecycle = Arc::new(Lifecycle::new());
     let state = Arc::new(ApiState::new(
         store.clone(),
@@ -83,10 +85,9 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     // Whoever is to answer nobody is ready as it is.
     lifecycle.set_listening();
 
-    let end_of_work = CancellationToken::new();
-    let worker = role.works().then(|| start_worker(store, sandbox, settings, &end_of_work));
+    let work = role.works().then(|| Work::start(store, sandbox, telegram, settings));
     tracing::info!(role = role.as_str(), version = env!("CARGO_PKG_VERSION"), database = %settings.database.url, "started");
-    stop::wait_and_stop(&mut signals, servers, worker, &end_of_work, &lifecycle, settings.server.drain.0).await
+    stop::wait_and_stop(&mut signals, servers, work, &lifecycle, settings.server.drain.0).await
 }
 
 /// Begins to fetch the keys of the issuers whose tokens are taken.
@@ -127,19 +128,16 @@ async fn open(
     Ok(Some(opened))
 }
 
-fn start_worker(
-    store: Arc<dyn Store>,
-    sandbox: Option<Arc<Sandbox>>,
-    settings: &Settings,
-    end: &CancellationToken,
-) -> JoinHandle<()> {
-    let providers = sandbox.into_iter().map(|sandbox| sandbox as Arc<dyn Provider>).collect();
-    let retention = Retention {
-        operations: settings.retention.operations.0,
-        idempotency_keys: settings.retention.idempotency_keys.0,
-    };
-    let settings = WorkerSettings { retention, ..WorkerSettings::default() };
-    let worker = Worker::new(store, providers, Arc::new(SystemEnvironment), settings);
-    let end = end.clone();
-    tokio::spawn(async move { worker.run(end).await })
+/// The connector to Telegram, if it is configured.
+async fn telegram(store: &Arc<dyn Store>, settings: &Settings) -> Result<Option<Arc<Telegram>>, Failure> {
+    let Some(connector) = settings.telegram.connector(owner()) else { return Ok(None) };
+    let key = secrets::key(settings, &**store, &SystemEnvironment).await?;
+    Ok(Some(Telegram::new(store.clone(), Arc::new(SystemEnvironment), connector, key)))
+}
+
+/// The name under which this process holds accounts: it tells operators where that is, and no other process has it.
+fn owner() -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    format!("{host}/{}/{}", std::process::id(), SystemEnvironment.new_uuid().simple())
 }

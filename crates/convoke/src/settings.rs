@@ -4,6 +4,7 @@ mod issuers;
 mod keys;
 mod layers;
 mod reference;
+mod secret;
 mod value;
 
 use std::{net::SocketAddr, num::NonZeroU16};
@@ -12,12 +13,14 @@ use convoke_domain::Service;
 use convoke_oidc::Issuer;
 use convoke_sandbox::Fault;
 use convoke_store::DatabaseUrl;
+use convoke_telegram::{SecretsKey, TelegramSettings};
 use serde::Deserialize;
 
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, SettingsError, Source};
 pub use reference::{example, reference};
-pub use value::{AUDIT, Duration, Filter, IdempotencyRetention, LogFormat, Migrate, PublicUrl};
+pub use secret::{ApiHash, Session};
+pub use value::{AUDIT, ApiId, Duration, Filter, IdempotencyRetention, LogFormat, LongerDuration, Migrate, PublicUrl};
 
 /// Every setting. Its defaults are in [`KEYS`].
 #[derive(Debug, Deserialize)]
@@ -34,6 +37,11 @@ pub struct Settings {
     /// The messenger that lives in the service.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// The messenger, by user accounts of the service.
+    pub telegram: Telegram,
+    /// What opens the secrets that are kept in the database.
+    #[serde(default)]
+    pub secrets: Secrets,
     /// Who may come in.
     pub auth: Auth,
     /// What is kept for how long.
@@ -111,6 +119,51 @@ pub struct Sandbox {
     pub faults: Option<Vec<Fault>>,
 }
 
+/// The messenger, by user accounts of the service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telegram {
+    /// The id of the application.
+    #[serde(default, deserialize_with = "value::parsed_option")]
+    pub api_id: Option<ApiId>,
+    /// Its hash.
+    #[serde(default, deserialize_with = "value::parsed_option")]
+    pub api_hash: Option<ApiHash>,
+    /// The session of an account that is not kept.
+    #[serde(default, deserialize_with = "value::parsed_option")]
+    pub session: Option<Session>,
+    /// How many groups an account makes in 24 hours at most.
+    #[serde(deserialize_with = "value::plain")]
+    pub creation_budget: u32,
+    /// How many groups an account has at most.
+    #[serde(deserialize_with = "value::plain")]
+    pub capacity: u32,
+    /// How long after an unknown outcome a group may still turn up.
+    #[serde(deserialize_with = "value::parsed")]
+    pub settle_time: Duration,
+    /// How long a call may take.
+    #[serde(deserialize_with = "value::parsed")]
+    pub call_timeout: LongerDuration,
+    /// How long a group that can't be found any more is looked for again.
+    #[serde(deserialize_with = "value::parsed")]
+    pub missing_time: Duration,
+    /// How often the admin log of a quiet group is read at least.
+    #[serde(deserialize_with = "value::parsed")]
+    pub log_interval: LongerDuration,
+    /// How often the members of a group are compared with the record.
+    #[serde(deserialize_with = "value::parsed")]
+    pub members_interval: LongerDuration,
+}
+
+/// What opens the secrets that are kept in the database.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// The key; if nothing is said, see `crate::secrets`.
+    #[serde(deserialize_with = "value::parsed_option")]
+    pub key: Option<SecretsKey>,
+}
+
 /// Who may come in.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,19 +218,58 @@ impl Settings {
     /// The messengers that chats can be made on.
     #[must_use]
     pub fn configured_services(&self) -> Vec<Service> {
-        if self.sandbox_is_on() { vec![Service::Sandbox] } else { Vec::new() }
+        let sandbox = self.sandbox_is_on().then_some(Service::Sandbox);
+        let telegram = self.telegram.application().map(|_| Service::Telegram);
+        sandbox.into_iter().chain(telegram).collect()
     }
 
     /// What is no mistake, but hardly meant: one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<_> = self.telegram.missing().into_iter().collect();
         let default = self.providers.default;
-        if self.configured_services().contains(&default) {
-            return Vec::new();
+        if !self.configured_services().contains(&default) {
+            warnings.push(format!(
+                "the default provider {default} is not configured: registrations that name no service are refused \
+                 (providers.default)"
+            ));
         }
-        vec![format!(
-            "the default provider {default} is not configured: registrations that name no service are refused \
-             (providers.default)"
-        )]
+        warnings
+    }
+}
+
+impl Telegram {
+    /// The application, if it is configured: then Telegram is there.
+    #[must_use]
+    pub fn application(&self) -> Option<(ApiId, &ApiHash)> {
+        Some((self.api_id?, self.api_hash.as_ref()?))
+    }
+
+    /// How the connector works, if it is there; `owner` is the name under which this process holds accounts.
+    #[must_use]
+    pub fn connector(&self, owner: String) -> Option<TelegramSettings> {
+        let (ApiId(api_id), ApiHash(api_hash)) = self.application()?;
+        Some(TelegramSettings {
+            session: self.session.as_ref().map(|session| session.0.clone()),
+            creation_budget: self.creation_budget,
+            capacity: self.capacity,
+            settle_time: self.settle_time.0,
+            call_timeout: self.call_timeout.0,
+            missing_time: self.missing_time.0,
+            log_interval: self.log_interval.0,
+            members_interval: self.members_interval.0,
+            ..TelegramSettings::new(api_id, api_hash.clone(), owner)
+        })
+    }
+
+    /// What keeps Telegram from being there although something of it is configured.
+    fn missing(&self) -> Option<String> {
+        let missing = match (&self.api_id, &self.api_hash, &self.session) {
+            (Some(_), None, _) => "telegram.api_hash",
+            (None, Some(_), _) => "telegram.api_id",
+            (None, None, Some(_)) => "telegram.api_id and telegram.api_hash",
+            _ => return None,
+        };
+        Some(format!("Telegram is not there: {missing} must be set too, from https://my.telegram.org"))
     }
 }

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::{
-    commands::print,
+    commands::{print, telegram},
     failure::Failure,
     settings::{KEYS, Key, Layers, Settings, Source},
 };
 
 /// Says that the settings are fine, and which of them are no defaults; if they were not, the program would have ended
-/// before, as `serve` does.
-pub fn check_config(layers: &Layers, settings: &Settings) -> Result<(), Failure> {
+/// before, as `serve` does. Where Telegram is configured, the database is asked for its accounts.
+pub async fn check_config(layers: &Layers, settings: &Settings) -> Result<(), Failure> {
     let mut text = "The configuration is fine.\n".to_owned();
     for key in KEYS {
         // A secret's file is told under the name of the secret.
@@ -24,6 +24,9 @@ pub fn check_config(layers: &Layers, settings: &Settings) -> Result<(), Failure>
     }
     for warning in settings.warnings() {
         let _ = writeln!(text, "But {warning}.");
+    }
+    for finding in telegram::findings(layers, settings).await {
+        let _ = writeln!(text, "{finding}");
     }
     print(&text)
 }

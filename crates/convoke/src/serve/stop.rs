@@ -3,15 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use convoke_api::Lifecycle;
-use tokio::{
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{sleep, timeout};
 
 use super::{
     servers::{Running, Servers},
     signals::Signals,
+    work::Work,
 };
 use crate::failure::Failure;
 
@@ -24,8 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub async fn wait_and_stop(
     signals: &mut Signals,
     mut servers: Servers,
-    mut worker: Option<JoinHandle<()>>,
-    end_of_work: &CancellationToken,
+    mut work: Option<Work>,
     lifecycle: &Arc<Lifecycle>,
     drain: Duration,
 ) -> Result<(), Failure> {
@@ -34,11 +30,10 @@ pub async fn wait_and_stop(
         () = signals.next() => None,
         _ = &mut servers.admin.task => Some("the admin listener"),
         () = end_of_server(servers.public.as_mut()) => Some("the public listener"),
-        () = end_of_worker(worker.as_mut()) => Some("the worker"),
+        broken = end_of_work(work.as_mut()) => Some(broken),
     };
     lifecycle.start_draining();
     if let Some(broken) = broken {
-        end_of_work.cancel();
         return Err(Failure::new(format!("{broken} has ended unexpectedly; the log tells more")));
     }
     tracing::info!(drain = ?drain, "stopping");
@@ -47,15 +42,14 @@ pub async fn wait_and_stop(
         // Whoever asks twice is in a hurry.
         () = signals.next() => tracing::info!("a second signal ends the drain"),
     }
-    end_of_work.cancel();
     let requests = async {
         if let Some(public) = &servers.public {
             public.handle.stop(true).await;
         }
     };
     let work = async {
-        if let Some(worker) = worker {
-            let _ = worker.await;
+        if let Some(work) = work {
+            work.stop().await;
         }
     };
     if timeout(PATIENCE, async { tokio::join!(requests, work) }).await.is_err() {
@@ -73,9 +67,9 @@ async fn end_of_server(server: Option<&mut Running>) {
     }
 }
 
-async fn end_of_worker(worker: Option<&mut JoinHandle<()>>) {
-    match worker {
-        Some(worker) => drop(worker.await),
+async fn end_of_work(work: Option<&mut Work>) -> &'static str {
+    match work {
+        Some(work) => work.broken().await,
         None => std::future::pending().await,
     }
 }

@@ -44,6 +44,7 @@ pub const VARIABLE_PREFIX: &str = "CONVOKE__";
 const SWITCH: &str = "true or false";
 const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
 const DURATION: &str = "a duration, such as 0s, 1m 30s or 90d";
+const LONGER_DURATION: &str = "a duration of at least 1ms, such as 1m 30s or 6h";
 const PATH: &str = "the path of a file";
 
 const fn key(name: &'static str, default: &'static str, takes: &'static str, what: &'static str) -> Key {
@@ -53,6 +54,11 @@ const fn key(name: &'static str, default: &'static str, takes: &'static str, wha
 /// A setting without a default.
 const fn unset(name: &'static str, example: &'static str, takes: &'static str, what: &'static str) -> Key {
     Key { name, default: None, example, takes, what, secret: false }
+}
+
+/// A secret without a default.
+const fn secret(name: &'static str, example: &'static str, takes: &'static str, what: &'static str) -> Key {
+    Key { secret: true, ..unset(name, example, takes, what) }
 }
 
 /// The file of a secret.
@@ -67,6 +73,8 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("database", "where everything is kept"),
     ("providers", "which messengers there are"),
     ("sandbox", "the messenger that lives in the service"),
+    ("telegram", "the messenger, by user accounts of the service"),
+    ("secrets", "what opens the secrets that are kept in the database"),
     ("auth", "who may come in"),
     ("retention", "what is kept for how long"),
     ("log", "what is told to operators"),
@@ -118,6 +126,73 @@ pub const KEYS: &[Key] = &[
         "a list (in the environment: with commas) of retryAfter:SECONDS, lostAnswer and reject",
         "how the first calls of the sandbox go wrong, one after the other, for tests",
     ),
+    unset(
+        "telegram.api_id",
+        "12345",
+        "a number from 1",
+        "the id of the application, from <https://my.telegram.org>. Telegram is there if this and `telegram.api_hash` are \
+         set",
+    ),
+    secret(
+        "telegram.api_hash",
+        "0123456789abcdef0123456789abcdef",
+        "32 hexadecimal digits",
+        "the hash of the application, from the same page",
+    ),
+    file_of_secret("telegram.api_hash_file", "/run/secrets/telegram-api-hash", "a file that holds `telegram.api_hash`"),
+    secret(
+        "telegram.session",
+        "1AgAO...",
+        "a StringSession, as Telethon writes it",
+        "the session of an account that is not kept in the database, for a service that is set up by its environment \
+         alone; it goes by the name `configured`. Whoever knows it has the account",
+    ),
+    file_of_secret("telegram.session_file", "/run/secrets/telegram-session", "a file that holds `telegram.session`"),
+    key(
+        "telegram.creation_budget",
+        "20",
+        "a number",
+        "how many groups an account makes in 24 hours at most; Telegram is said to take about 50 amiss",
+    ),
+    key(
+        "telegram.capacity",
+        "500",
+        "a number",
+        "how many groups an account has at most; Telegram allows 500, and 1000 with Premium",
+    ),
+    key(
+        "telegram.settle_time",
+        "60s",
+        DURATION,
+        "how long after a creation whose outcome is unknown its group may still turn up: no second one is made before",
+    ),
+    key("telegram.call_timeout", "30s", LONGER_DURATION, "how long a call of Telegram may take"),
+    key(
+        "telegram.missing_time",
+        "60s",
+        DURATION,
+        "how long a group that can't be found any more is looked for again before its chat is closed",
+    ),
+    key(
+        "telegram.log_interval",
+        "6h",
+        LONGER_DURATION,
+        "how often the admin log of a quiet group is read at least; Telegram keeps it for 48 hours",
+    ),
+    key(
+        "telegram.members_interval",
+        "24h",
+        LONGER_DURATION,
+        "how often the members of a group are compared with the record",
+    ),
+    secret(
+        "secrets.key",
+        "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        "the base64 of 32 random bytes, as `openssl rand -base64 32` prints it",
+        "the key by which sessions of accounts are sealed in the database. Without it: on SQLite, a file `secrets.key` \
+         beside the database, which is made when it is first needed; on PostgreSQL, none: accounts can't be kept",
+    ),
+    file_of_secret("secrets.key_file", "/run/secrets/convoke-secrets-key", "a file that holds `secrets.key`"),
     key("auth.first_token", "true", SWITCH, "whether a SQLite database without any token gets one"),
     unset(
         "auth.issuers",

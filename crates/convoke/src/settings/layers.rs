@@ -474,13 +474,48 @@ mod tests {
             (folder.path().to_str().unwrap().to_owned(), "can't be read: "),
             (file("empty", " \n"), "is empty"),
         ] {
-            let error = read("", &[], &[("database.url_file", &path)]).unwrap_err();
-            assert!(error.starts_with("database.url_file: ") && error.contains(why), "{error}");
+            let error = read("", &[], &[("telegram.session_file", &path)]).unwrap_err();
+            assert!(error.starts_with("telegram.session_file: ") && error.contains(why), "{error}");
             assert!(!error.contains('\n'), "{error}");
         }
         let both = [("CONVOKE__DATABASE__URL", "sqlite://x")];
         let error = read(&in_toml, &both, &[]).unwrap_err();
         assert_eq!(error, "database.url_file: the same is set by CONVOKE__DATABASE__URL; set one of them");
+    }
+
+    #[test]
+    fn telegram_is_there_once_its_application_is() {
+        const HASH: &str = "0123456789abcdef0123456789ABCDEF";
+        let with = |set: &[(&str, &str)]| read("", &[], set).unwrap();
+        assert!(!with(&[]).configured_services().contains(&Service::Telegram));
+        let settings = with(&[("telegram.api_id", "12345"), ("telegram.api_hash", HASH)]);
+        assert_eq!(settings.configured_services(), [Service::Sandbox, Service::Telegram]);
+        assert_eq!(settings.warnings(), Vec::<String>::new());
+        assert!(!format!("{settings:?}").contains(HASH));
+        let connector = settings.telegram.connector("owner".to_owned()).unwrap();
+        assert_eq!((connector.api_id, connector.creation_budget, connector.settle_time.as_secs()), (12345, 20, 60));
+        for (set, missing) in [
+            (("telegram.api_id", "12345"), "telegram.api_hash must"),
+            (("telegram.api_hash", HASH), "telegram.api_id must"),
+        ] {
+            let settings = with(&[set]);
+            assert!(settings.telegram.application().is_none());
+            assert!(settings.warnings()[0].contains(missing), "{:?}", settings.warnings());
+        }
+    }
+
+    #[test]
+    fn nothing_of_telegram_is_shown_when_it_will_not_do() {
+        for name in ["telegram.api_id", "telegram.api_hash", "telegram.session", "secrets.key"] {
+            for value in ["fedcba9876543210", "-5", "0", "", "1fedcba987654321"] {
+                let error = read("", &[], &[(name, value)]).unwrap_err();
+                assert!(error.starts_with(&format!("{name}: ")), "{error}");
+                assert!(value.len() < 3 || !error.contains(value), "{error}");
+            }
+        }
+        for interval in ["telegram.log_interval", "telegram.members_interval", "telegram.call_timeout"] {
+            assert!(read("", &[], &[(interval, "0s")]).is_err());
+        }
     }
 
     #[test]

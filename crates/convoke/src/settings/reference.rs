@@ -19,7 +19,8 @@ A setting is looked for in four places; the later wins:
 4. flags: `--set server.bind=127.0.0.1:9000`, as often as needed.
 
 An unknown setting, or a value that won't do, stops every command with one line that names it as it was set, and exit code
-2. `convoke config check` looks at the settings and connects to nothing. `convoke config print` shows the value of every
+2. `convoke config check` looks at the settings, and connects to nothing but the database, for the accounts of Telegram if that
+is configured. `convoke config print` shows the value of every
 setting and where it comes from, without passwords; with `--json` for programs. [The example](../convoke.example.toml) is a
 file that holds all of them. Settings are read at the start: a change needs a restart.
 

@@ -91,6 +91,35 @@ impl FromStr for Duration {
     }
 }
 
+/// A duration that is not too short to do anything in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LongerDuration(pub std::time::Duration);
+
+impl FromStr for LongerDuration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Duration(duration) = text.parse()?;
+        if duration < std::time::Duration::from_millis(1) {
+            return Err(format!("'{text}' is too short"));
+        }
+        Ok(Self(duration))
+    }
+}
+
+/// The id of an application of Telegram. What is said about one that won't do does not show it: the hash, which is secret,
+/// stands beside it wherever it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiId(pub i32);
+
+impl FromStr for ApiId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().ok().filter(|id| *id > 0).map(Self).ok_or_else(|| "is no id of an application".to_owned())
+    }
+}
+
 /// How long idempotency keys are kept: at least as long as the contract promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyRetention(pub std::time::Duration);

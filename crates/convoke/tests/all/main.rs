@@ -9,4 +9,5 @@ mod start;
 mod stop;
 mod story;
 mod support;
+mod telegram;
 mod tour;

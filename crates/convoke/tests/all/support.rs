@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -72,6 +73,15 @@ impl Place {
         self.command(arguments).output().unwrap()
     }
 
+    /// Runs a command to its end, with this on its standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It may have ended without reading any of it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
     /// Runs a command that is to succeed, and gives what it printed.
     pub fn told(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -128,6 +138,11 @@ impl Service<'_> {
 
     pub fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// Where its log is, after its end too.
+    pub fn log(&self) -> PathBuf {
+        self.stderr.clone()
     }
 
     pub fn until_ready(&self) {
