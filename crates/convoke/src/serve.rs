@@ -43,6 +43,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     }
     let mut listening = Listening::new(layers, settings);
     let Some(store) = open(layers, settings, &mut listening, &mut signals).await? else { return Ok(()) };
+    let telegram = if role.works() { telegram(&store, settings).await? } else { None };
     let admin = listening.admin()?;
     let public = if role.answers() { Some(listening.public()?) } else { None };
 
@@ -57,7 +58,6 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
         announcement::announce(&store, is_own, public.address, &url, settings.server.swagger_ui).await;
     }
 
-    let telegram = if role.works() { telegram(&store, settings).await? } else { None };
     let lifecycle = Arc::new(Lifecycle::new());
     let state = Arc::new(ApiState::new(
         store.clone(),
