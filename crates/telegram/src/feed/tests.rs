@@ -66,6 +66,26 @@ async fn every_way_in_and_out_is_told_by_both_sources_and_makes_one_stay() {
 }
 
 #[tokio::test]
+async fn what_the_log_tells_before_the_stream_makes_one_stay_too() {
+    let world = World::new().await;
+    let running = world.start().await;
+    let group = world.make(&running).await;
+    world.telegram.join(world.ada.id, &group.link).unwrap();
+    world.until(&group, "who came first", |chat| is_in(chat, world.ada)).await;
+    world.telegram.drop_pushes(1);
+    world.telegram.add(group.id, world.ada.id, world.ben.id).unwrap();
+    world.until(&group, "who was added, by the log", |chat| is_in(chat, world.ben)).await;
+    let by_stream = async || world.told_by(&group, EventSource::Stream).iter().any(|event| joined(event, world.ben));
+    assert!(!by_stream().await, "the stream does not know that it missed something");
+    // By the next message it does.
+    world.telegram.rename(group.id, world.ada.id, "Two").unwrap();
+    world.until_it_is("what was missed, by the stream", by_stream).await;
+    let chat = world.until(&group, "another title", |chat| chat.current_title() == Some("Two")).await;
+    assert_eq!(only_stay(&chat, world.ben).invited_by, id(&chat, world.ada));
+    running.crash().await;
+}
+
+#[tokio::test]
 async fn an_hour_of_downtime_is_caught_up_by_the_stream_alone() {
     let world = World::without_logs().await;
     let running = world.start().await;
