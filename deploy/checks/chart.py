@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from rendering import Rendering, name_of
 
 # What is compared with what.
-PAIRS = {"chart": "base", "chart-sqlite": "sqlite", "chart-postgres": "postgres"}
+PAIRS = {
+    "chart": "base",
+    "chart-sqlite": "sqlite",
+    "chart-postgres": "postgres",
+    "chart-sqlite-everything": "sqlite-everything",
+    "chart-postgres-everything": "postgres-everything",
+}
+# What the chart has no part in: who makes the namespace, and what is read by programs that look after themselves.
+NOT_CHARTED = {"Namespace/convoke", "PrometheusRule/convoke", "ConfigMap/convoke-dashboard"}
 
 
 def differences(charted: Rendering, kustomized: Rendering) -> Iterator[str]:
@@ -22,12 +30,13 @@ def differences(charted: Rendering, kustomized: Rendering) -> Iterator[str]:
 
 def comparable(rendering: Rendering) -> dict[str, dict]:
     """Without what each of the two does in its own way: how pods notice that a setting changed (a name that changes, a
-    checksum), how a job is run anew (its revision, annotations for others), and who makes the namespace."""
-    suffixes = {thing["metadata"]["name"]: "convoke" for thing in rendering.of_kind("ConfigMap")}
+    checksum), and how a job is run anew (its revision, annotations for others)."""
+    settings = [thing["metadata"]["name"] for thing in rendering.of_kind("ConfigMap") if "convoke.json" not in thing["data"]]
+    suffixes = {name: "convoke" for name in settings}
     for job in rendering.of_kind("Job"):
         suffixes[job["metadata"]["name"]] = re.sub(r"-\d+$", "", job["metadata"]["name"])
         job["metadata"].pop("annotations", None)
-    things = [renamed(thing, suffixes) for thing in rendering.objects if thing["kind"] != "Namespace"]
+    things = [renamed(thing, suffixes) for thing in rendering.objects if name_of(thing) not in NOT_CHARTED]
     for thing in things:
         thing["metadata"].pop("namespace", None)
     for _, template in Rendering(rendering.name, things).pods():

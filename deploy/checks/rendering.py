@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 DEPLOY = Path(__file__).resolve().parent.parent
-EVERYTHING_FOR_ONE = ["ingress", "oidc", "service-monitor", "alerts", "dashboard"]
+EVERYTHING_FOR_ONE = ["ingress", "telegram", "telegram-session", "oidc", "service-monitor", "alerts", "dashboard"]
 EVERYTHING_FOR_MANY = ["http-route", *EVERYTHING_FOR_ONE]
 
 # A name, and what is installed: a folder below deploy/ with components on top.
@@ -20,6 +20,7 @@ KUSTOMIZATIONS = {
     "postgres": ("overlays/postgres", []),
     "ha": ("overlays/ha", []),
     "sqlite-everything": ("overlays/sqlite", EVERYTHING_FOR_ONE),
+    "postgres-everything": ("overlays/postgres", EVERYTHING_FOR_MANY),
     "ha-everything": ("overlays/ha", EVERYTHING_FOR_MANY),
 }
 
@@ -28,10 +29,11 @@ CHARTS = {
     "chart": {},
     "chart-sqlite": {"sqlite": {"enabled": True}},
     "chart-postgres": {"migrateByJob": True, "api": {"autoscaling": {"enabled": True}}},
-    "chart-everything": {
-        "image": {"digest": f"sha256:{'0' * 64}"},
+    "chart-digest": {"image": {"digest": f"sha256:{'0' * 64}"}},
+    "chart-postgres-everything": {
         "migrateByJob": True,
         "api": {"autoscaling": {"enabled": True}},
+        "telegram": {"enabled": True, "apiId": 12345, "session": True},
         "networkPolicies": {"oidc": True},
         "ingress": {"enabled": True},
         "httpRoute": {"enabled": True},
@@ -39,6 +41,7 @@ CHARTS = {
     },
     "chart-sqlite-everything": {
         "sqlite": {"enabled": True},
+        "telegram": {"enabled": True, "apiId": 12345, "session": True},
         "networkPolicies": {"oidc": True},
         "ingress": {"enabled": True},
         "serviceMonitor": {"enabled": True},
