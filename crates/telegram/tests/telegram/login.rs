@@ -10,7 +10,10 @@ use convoke_telegram_test_server::{TestServer, UserId};
 use data_encoding::BASE64URL_NOPAD;
 use secrecy::SecretString;
 
-use crate::world::{ACCOUNT, World, key, settings, until};
+use crate::{
+    discretion,
+    world::{ACCOUNT, World, key, settings, until},
+};
 
 /// Somebody who logs in, with wrong answers first.
 struct Somebody {
@@ -19,11 +22,20 @@ struct Somebody {
     wrong_codes: u32,
     passwords: VecDeque<&'static str>,
     links: u32,
+    /// The codes that were given.
+    codes: Vec<String>,
 }
 
 impl Somebody {
     fn new(world: &World, user: UserId) -> Self {
-        Self { telegram: world.telegram.clone(), user, wrong_codes: 0, passwords: VecDeque::new(), links: 0 }
+        Self {
+            telegram: world.telegram.clone(),
+            user,
+            wrong_codes: 0,
+            passwords: VecDeque::new(),
+            links: 0,
+            codes: Vec::new(),
+        }
     }
 }
 
@@ -39,6 +51,7 @@ impl LoginPrompt for Somebody {
             return Ok("00".to_owned().into());
         }
         let code = self.telegram.login_code(&self.telegram.phone(self.user)).expect("a code was sent");
+        self.codes.push(code.clone());
         Ok(format!(" {code}\n").into())
     }
 
@@ -105,6 +118,27 @@ async fn by_a_code_and_a_password() {
     let mut somebody = Somebody { passwords, ..Somebody::new(&world, ada) };
     let error = login(&world).by_phone(&second(), &mut somebody).await.unwrap_err();
     assert!(matches!(error, LoginError::WrongPassword), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_typed_is_not_logged() {
+    const PASSWORD: &str = "correct horse battery staple";
+    discretion::listen();
+    let world = World::new().await;
+    let ada = world.telegram.new_user("Ada", "", "ada");
+    world.telegram.set_password(ada, PASSWORD);
+    let passwords = VecDeque::from(["wrong horse", PASSWORD]);
+    let mut somebody = Somebody { passwords, ..Somebody::new(&world, ada) };
+    login(&world).by_phone(&second(), &mut somebody).await.unwrap();
+    is_connected(&world).await;
+    let log = discretion::log();
+    assert!(log.contains("DEBUG"), "the log is verbose: {log}");
+    // Five digits alone are in many a number; a text is logged in quotes.
+    let code = format!("\"{}\"", somebody.codes[0]);
+    let phone = world.telegram.phone(ada);
+    for secret in [PASSWORD, "wrong horse", &code, phone.trim_start_matches('+')] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
 }
 
 #[tokio::test]

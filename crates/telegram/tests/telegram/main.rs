@@ -3,6 +3,7 @@
 mod accounts;
 mod conformance;
 mod creation;
+mod discretion;
 mod failures;
 mod login;
 mod world;
