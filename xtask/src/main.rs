@@ -12,6 +12,7 @@ mod files;
 mod install;
 mod licences;
 mod links;
+mod lints;
 mod node;
 mod openapi;
 mod openapi_lint;
@@ -19,6 +20,7 @@ mod postgres;
 mod process;
 mod python;
 mod repository;
+mod supply_chain;
 mod test;
 mod unused;
 
@@ -71,6 +73,11 @@ enum Command {
         /// What to check.
         what: Check,
     },
+    /// Looks at the licences, sources and versions of what the program is made of (deny.toml), by cargo-deny.
+    Deny {
+        /// What to look at instead: advisories, bans, licenses, sources.
+        checks: Vec<String>,
+    },
     /// Makes clients in Python and TypeScript from openapi/openapi.json, below target/, and uses them.
     Clients,
     /// Looks at the Dockerfile and at all that is in deploy/, without a cluster or an engine.
@@ -79,6 +86,8 @@ enum Command {
     Openapi,
     /// Asks linters about openapi/openapi.json; they are Node.js packages, installed below target/.
     OpenapiLint,
+    /// Lists what the program is made of, as CycloneDX, in target/convoke.cdx.json.
+    Sbom,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,6 +106,8 @@ enum Check {
     Licences,
     /// Every path that a Markdown file names exists.
     Links,
+    /// Every crate is held to the workspace's lints, which forbid `unsafe`.
+    Lints,
     /// openapi/openapi.json is what the service serves.
     Openapi,
     /// Every dependency is used.
@@ -119,6 +130,7 @@ impl Check {
             Self::Files => files::check(),
             Self::Licences => licences::check(),
             Self::Links => links::check(),
+            Self::Lints => lints::check(),
             Self::Openapi => openapi::check(),
             Self::Unused => unused::check(),
         }
@@ -151,10 +163,12 @@ fn main() -> ExitCode {
             1 => Err("1 mistake".to_owned()),
             number => Err(format!("{number} mistakes")),
         }),
+        Command::Deny { checks } => supply_chain::deny(&checks),
         Command::Clients => clients::run(),
         Command::Deploy => deploy::run(),
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),
+        Command::Sbom => supply_chain::sbom(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
