@@ -26,3 +26,4 @@ mod participants;
 mod register;
 mod schemas;
 mod service;
+mod tenants;
