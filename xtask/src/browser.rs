@@ -10,6 +10,7 @@ use std::{
 use crate::{
     Failure,
     install::{self, Recipe},
+    node,
     process::finish,
     repository,
 };
@@ -41,8 +42,27 @@ const PICTURES_FOLDER: &str = "docs/pictures";
 /// A picture that is much larger makes every clone larger.
 const PICTURE_BYTES: u64 = 200_000;
 
+/// Where the issuer is that `cargo xtask oidc` runs.
+const ISSUER: &str = "crates/browser-tests/issuer";
+
 /// Runs the test in the browser; then puts the pictures of README.md in their place, if they are to be made anew.
 pub fn run(pictures: bool) -> Result<(), Failure> {
+    let screenshots = run_with(&[])?;
+    if pictures { keep_pictures(&screenshots) } else { Ok(()) }
+}
+
+/// Logs in at an OpenID Connect issuer of others, oidc-provider from npm, with Swagger UI and without.
+pub fn log_in() -> Result<(), Failure> {
+    let node = node::provide()?;
+    let folder = repository::metadata()?.target_directory.into_std_path_buf().join("oidc");
+    install_npm(Path::new(ISSUER), &folder)?;
+    let script = folder.join("issuer.mjs");
+    copy(&repository::root().join(ISSUER).join("issuer.mjs"), &script)?;
+    run_with(&[node, script]).map(drop)
+}
+
+/// Runs the program of the tests, with these arguments after those that it always has; gives the folder of screenshots.
+fn run_with(more: &[PathBuf]) -> Result<PathBuf, Failure> {
     let has_browser = || {
         ["chromium", "chromium-browser"].iter().any(|name| install::is_program(name))
             && install::is_program("chromedriver")
@@ -56,23 +76,28 @@ pub fn run(pictures: bool) -> Result<(), Failure> {
     finish(repository::cargo().args(build), "the build")?;
     let program = |name: &str| target.join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let mut test = Command::new(program("convoke-browser-tests"));
-    finish(test.arg(program("convoke")).arg(axe).arg(&screenshots), "the browser test")?;
+    finish(test.arg(program("convoke")).arg(axe).arg(&screenshots).args(more), "the browser test")?;
     eprintln!("xtask: screenshots are in {}", screenshots.display());
-    if pictures { keep_pictures(&screenshots) } else { Ok(()) }
+    Ok(screenshots)
 }
 
 /// The script of axe-core, of the version that `crates/browser-tests/package-lock.json` names. Its licence is the MPL
 /// 2.0, which we do not ship anything under: it is fetched for the test, used as it is, and no part of it is committed.
 fn axe(target: &Path) -> Result<PathBuf, Failure> {
     install::provide("npm", || install::is_program("npm"), NPM, HOW_TO_INSTALL_NPM)?;
-    let (from, folder) = (repository::root().join("crates/browser-tests"), target.join("browser-tests"));
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let folder = target.join("browser-tests");
+    install_npm(Path::new("crates/browser-tests"), &folder)?;
+    Ok(folder.join("node_modules/axe-core/axe.min.js"))
+}
+
+/// Installs what the lock file in this folder of the repository names.
+fn install_npm(from: &Path, folder: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for file in ["package.json", "package-lock.json"] {
-        copy(&from.join(file), &folder.join(file))?;
+        copy(&repository::root().join(from).join(file), &folder.join(file))?;
     }
     let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
-    finish(Command::new("npm").args(words).current_dir(&folder), "`npm ci`")?;
-    Ok(folder.join("node_modules/axe-core/axe.min.js"))
+    finish(Command::new("npm").args(words).current_dir(folder), "`npm ci`")
 }
 
 fn keep_pictures(screenshots: &Path) -> Result<(), Failure> {

@@ -82,6 +82,8 @@ enum Command {
     Clients,
     /// Looks at the Dockerfile and at all that is in deploy/, without a cluster or an engine.
     Deploy,
+    /// Tries the service with an OpenID Connect issuer of others (oidc-provider, from npm); logs in with Swagger UI.
+    Oidc,
     /// Writes openapi/openapi.json, as the service serves it.
     Openapi,
     /// Asks linters about openapi/openapi.json; they are Node.js packages, installed below target/.
@@ -166,6 +168,7 @@ fn main() -> ExitCode {
         Command::Deny { checks } => supply_chain::deny(&checks),
         Command::Clients => clients::run(),
         Command::Deploy => deploy::run(),
+        Command::Oidc => browser::log_in(),
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),
         Command::Sbom => supply_chain::sbom(),

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Failure, repository};
+use crate::{Failure, process::finish, repository};
 
 /// A tool: its name, its version, and how it tells its version.
 struct Tool(&'static str, &'static str, &'static [&'static str]);
@@ -28,14 +28,14 @@ pub fn deny(checks: &[String]) -> Result<(), Failure> {
     if checks.is_empty() {
         command.args(["bans", "licenses", "sources"]);
     }
-    finish(command.current_dir(repository::root()), "cargo-deny has findings")
+    finish(command.current_dir(repository::root()), "cargo-deny")
 }
 
 /// Writes the list of all crates in the program (CycloneDX 1.5) below target/.
 pub fn sbom() -> Result<(), Failure> {
     let mut command = Command::new(tool(&CYCLONEDX)?);
     command.args(["cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5", "--describe", "binaries"]);
-    finish(command.current_dir(repository::root()), "cargo-cyclonedx failed")?;
+    finish(command.current_dir(repository::root()), "cargo-cyclonedx")?;
     // It writes one for each binary of the workspace, beside its manifest.
     let metadata = repository::metadata()?;
     let target = metadata.target_directory.clone().into_std_path_buf().join(SBOM);
@@ -73,16 +73,10 @@ fn tool(Tool(name, version, ask): &Tool) -> Result<PathBuf, Failure> {
         eprintln!("xtask: {name} {version} is built into {}", folder.display());
         let mut install = repository::cargo();
         install.args(["install", "--quiet", "--locked", "--force", "--version", version, name, "--root"]).arg(&folder);
-        finish(install.arg("--target-dir").arg(folder.join("build")), "`cargo install` failed")?;
+        finish(install.arg("--target-dir").arg(folder.join("build")), "`cargo install`")?;
         // What it is built from is large, and of no more use.
         let build = folder.join("build");
         fs::remove_dir_all(&build).map_err(|error| format!("{}: {error}", build.display()))?;
     }
     Ok(program)
-}
-
-/// Runs a command to its end.
-fn finish(command: &mut Command, otherwise: &str) -> Result<(), Failure> {
-    let status = command.status().map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?;
-    if status.success() { Ok(()) } else { Err(otherwise.to_owned()) }
 }

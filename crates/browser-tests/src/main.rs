@@ -7,6 +7,7 @@ mod accessibility;
 mod browser;
 mod guards;
 mod invitation;
+mod issuer;
 mod problem_pages;
 mod service;
 mod swagger_ui;
@@ -20,7 +21,7 @@ use service::Service;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Outcome = Result<(), Failure>;
 
-/// What the programs and files are that a run needs: `convoke-browser-tests CONVOKE AXE SCREENSHOTS`.
+/// What the programs and files are that a run needs: `convoke-browser-tests CONVOKE AXE SCREENSHOTS [NODE ISSUER]`.
 struct Arguments {
     /// The program that is tried.
     convoke: PathBuf,
@@ -28,12 +29,15 @@ struct Arguments {
     axe: PathBuf,
     /// The folder for screenshots.
     screenshots: PathBuf,
+    /// Node.js, and the script of an issuer that it is to run: then logging in there is all that is tried.
+    issuer: Option<(PathBuf, PathBuf)>,
 }
 
 impl Arguments {
     fn read() -> Option<Self> {
         let mut words = env::args_os().skip(1).map(PathBuf::from);
-        let arguments = Self { convoke: words.next()?, axe: words.next()?, screenshots: words.next()? };
+        let (convoke, axe, screenshots) = (words.next()?, words.next()?, words.next()?);
+        let arguments = Self { convoke, axe, screenshots, issuer: words.next().zip(words.next()) };
         words.next().is_none().then_some(arguments)
     }
 }
@@ -41,7 +45,9 @@ impl Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Some(arguments) = Arguments::read() else {
-        eprintln!("usage: convoke-browser-tests CONVOKE AXE SCREENSHOTS; `cargo xtask browser` knows them");
+        eprintln!(
+            "usage: convoke-browser-tests CONVOKE AXE SCREENSHOTS [NODE ISSUER]; `cargo xtask browser` and `oidc` know them"
+        );
         return ExitCode::FAILURE;
     };
     match run(&arguments).await {
@@ -56,9 +62,14 @@ async fn main() -> ExitCode {
 
 /// Runs everything; gives how many failed.
 async fn run(arguments: &Arguments) -> Result<usize, Failure> {
-    let service = Service::start(&arguments.convoke).await?;
     let browser = Browser::start(&arguments.axe, &arguments.screenshots).await?;
     let mut tally = Tally::default();
+    if let Some((node, script)) = &arguments.issuer {
+        tally.count("logging in at an issuer", issuer::run(&arguments.convoke, node, script, &browser).await);
+        browser.close().await?;
+        return Ok(tally.failed);
+    }
+    let service = Service::start(&arguments.convoke).await?;
     // One after the other: they share the browser. The guards come first, for the rest relies on them.
     tally.count("the guards see what they are to see", guards::see(&browser, &service).await);
     tally.count("Swagger UI is explored", swagger_ui::explore(&browser, &service).await);

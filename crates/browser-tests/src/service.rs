@@ -36,6 +36,11 @@ pub struct Service {
 impl Service {
     /// Starts the program as somebody does who tries it out: with no settings, but for ports of its own.
     pub async fn start(program: &Path) -> Result<Self, Failure> {
+        Self::start_with(program, &[]).await
+    }
+
+    /// Starts it with these settings in the environment.
+    pub async fn start_with(program: &Path, settings: &[(&str, String)]) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
         let (public, admin) = (free_address()?, free_address()?);
         let (stdout, stderr) = (folder.path().join("stdout"), folder.path().join("stderr"));
@@ -44,6 +49,7 @@ impl Service {
             command.env_remove(name);
         }
         command.env("CONVOKE__SERVER__BIND", &public).env("CONVOKE__ADMIN__BIND", &admin).current_dir(folder.path());
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(fs::File::create(&stdout)?).stderr(fs::File::create(&stderr)?);
         let child = command.kill_on_drop(true).spawn().map_err(|error| format!("{}: {error}", program.display()))?;
 
@@ -125,6 +131,6 @@ pub fn end_reason<'a>(record: &'a Value, username: &str) -> Option<&'a str> {
 }
 
 /// An address that nobody listens on.
-fn free_address() -> std::io::Result<String> {
+pub fn free_address() -> std::io::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
