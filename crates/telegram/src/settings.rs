@@ -53,7 +53,7 @@ impl TelegramSettings {
             creation_budget: 20,
             capacity: 500,
             settle_time: Duration::from_mins(1),
-            call_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(15),
             missing_time: Duration::from_mins(1),
             young_log_interval: Duration::from_mins(1),
             log_interval: Duration::from_hours(6),

@@ -166,7 +166,7 @@ pub const KEYS: &[Key] = &[
         DURATION,
         "how long after a creation whose outcome is unknown its group may still turn up: no second one is made before",
     ),
-    key("telegram.call_timeout", "30s", LONGER_DURATION, "how long a call of Telegram may take"),
+    key("telegram.call_timeout", "15s", LONGER_DURATION, "how long a call of Telegram may take"),
     key(
         "telegram.missing_time",
         "60s",
