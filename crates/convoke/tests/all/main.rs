@@ -6,6 +6,7 @@ mod configuration;
 mod documents;
 mod over_telegram;
 mod secrets;
+mod smuggling;
 mod start;
 mod stop;
 mod story;
