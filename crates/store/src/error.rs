@@ -1,7 +1,7 @@
 //! What can go wrong in a store.
 
 /// Why a call had no answer. The display is for logs and operators; clients never see it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database does not answer, or not in time. For a write it is not known whether it was done.
     #[error("the database does not answer: {0}")]

@@ -27,6 +27,7 @@ pub(crate) mod settings;
 mod sql;
 mod system;
 mod tls;
+mod together;
 mod tokens;
 mod upkeep;
 
@@ -59,6 +60,7 @@ use self::{
     pipeline::Pipelines,
     pool::{Own, Pool, REQUEST_DEADLINE},
     register::Registrar,
+    together::ChatReads,
 };
 
 /// How long a start waits for a database that is not there yet.
@@ -69,7 +71,8 @@ const SLOW_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A PostgreSQL database, opened.
 pub struct PostgresStore {
-    reads: Pipelines,
+    reads: Arc<Pipelines>,
+    chat_reads: ChatReads,
     pool: Pool,
     registrar: Registrar,
     herald: Arc<Herald>,
@@ -97,8 +100,10 @@ impl PostgresStore {
         prepare(&connector, migrate, runtime).await?;
         let herald = Arc::new(Herald::start(connector.clone(), Arc::default(), runtime));
         let pool = Pool::new(connector.clone(), runtime.clone())?;
+        let reads = Arc::new(Pipelines::new(connector));
         Ok(Self {
-            reads: Pipelines::new(connector),
+            chat_reads: ChatReads::new(reads.clone()),
+            reads,
             registrar: Registrar::start(pool.clone(), herald.clone(), runtime),
             pool,
             herald,
@@ -165,7 +170,7 @@ impl Repository for PostgresStore {
     }
 
     async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
-        self.reads.read(|shared| async move { read::chat(shared.queries(), tenant, id).await }).await
+        self.chat_reads.find(tenant, id).await
     }
 
     async fn find_invitation(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatInvitation>> {

@@ -98,11 +98,22 @@ impl Pipelines {
 
     /// The less busy of this thread's.
     fn lane(&self) -> &Lane {
+        let lanes = &self.lanes[self.place()];
+        lanes.iter().min_by_key(|lane| lane.in_flight.load(Ordering::Relaxed)).unwrap_or(&lanes[0])
+    }
+
+    /// How many places there are.
+    pub fn places(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The place of this thread, which it shares with others only where there are very many threads.
+    pub fn place(&self) -> usize {
         thread_local! {
             /// A store and this thread's place in it; a process has one store.
             static PLACE: Cell<(u64, usize)> = const { Cell::new((0, 0)) };
         }
-        let place = PLACE.with(|kept| {
+        PLACE.with(|kept| {
             let (store, place) = kept.get();
             if store == self.id {
                 return place;
@@ -110,9 +121,7 @@ impl Pipelines {
             let place = self.next_thread.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
             kept.set((self.id, place));
             place
-        });
-        let lanes = &self.lanes[place];
-        lanes.iter().min_by_key(|lane| lane.in_flight.load(Ordering::Relaxed)).unwrap_or(&lanes[0])
+        })
     }
 
     async fn shared(&self, lane: &Lane) -> Result<Arc<Shared>> {

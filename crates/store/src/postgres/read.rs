@@ -1,29 +1,75 @@
 //! Reading one thing.
 
 use convoke_domain::{ChatId, Operation, OperationId, OperationStatus, OperationType, TenantId, Timestamp};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Array, BigInt, Integer, Text, Uuid as SqlUuid},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{
     events,
-    failure::Outcome,
+    failure::{Failure, Outcome},
     schema::{chats, operations},
+    sql::Sql,
 };
 use crate::{ChatDocument, ChatInvitation, DOCUMENT_VERSION, document, error::Result, rows};
 
 pub async fn chat(mut queries: &AsyncPgConnection, tenant: &TenantId, id: ChatId) -> Outcome<Option<ChatDocument>> {
-    let row: Option<(String, i64, String, i32)> = chats::table
+    let row: Option<ChatRow> = chats::table
         .find((tenant.as_str(), id.0))
         .select((chats::status, chats::version, chats::document, chats::document_version))
         .first(&mut queries)
         .await
         .optional()?;
-    let Some((status, version, mut json, form)) = row else { return Ok(None) };
+    match row {
+        Some(row) => Ok(Some(found(queries, tenant, id, row).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The chats of these ids, in their order, by one statement. What is wrong with one of them is told to whom it is for.
+pub async fn chats(
+    mut queries: &AsyncPgConnection,
+    wanted: &[(&TenantId, ChatId)],
+) -> Outcome<Vec<Result<Option<ChatDocument>>>> {
+    // One look-up for each, whatever the planner thinks of their number.
+    const READ: &str = "select asked.place, kept.* from unnest($1, $2) with ordinality as asked (tenant_id, id, place) \
+        cross join lateral (select status, version, document, document_version from chats \
+        where chats.tenant_id = asked.tenant_id and chats.id = asked.id limit 1) as kept";
+    let rows: Vec<(i64, String, i64, String, i32)> = Sql::<(BigInt, Text, BigInt, Text, Integer)>::new(READ)
+        .bind::<Array<Text>, _>(wanted.iter().map(|(tenant, _)| tenant.as_str()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(wanted.iter().map(|(_, id)| id.0).collect::<Vec<_>>())
+        .load(&mut queries)
+        .await?;
+    let mut answers: Vec<Result<Option<ChatDocument>>> = wanted.iter().map(|_| Ok(None)).collect();
+    for (place, status, version, document, form) in rows {
+        let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
+        let (Some(answer), Some((tenant, id))) = (answers.get_mut(place), wanted.get(place)) else { continue };
+        *answer = match found(queries, tenant, *id, (status, version, document, form)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Failure::Store(error)) => Err(error),
+            Err(failure) => return Err(failure),
+        };
+    }
+    Ok(answers)
+}
+
+/// A chat's row: status, version, document and its form.
+type ChatRow = (String, i64, String, i32);
+
+/// What a row says; a document of an older form is rendered anew.
+async fn found(
+    queries: &AsyncPgConnection,
+    tenant: &TenantId,
+    id: ChatId,
+    (status, version, mut json, form): ChatRow,
+) -> Outcome<ChatDocument> {
     if form != DOCUMENT_VERSION {
         json = document::render(&document::record(id, &events::all(queries, tenant, id).await?)?.chat)?;
     }
-    Ok(Some(ChatDocument { status: rows::status(&status)?, version, json }))
+    Ok(ChatDocument { status: rows::status(&status)?, version, json })
 }
 
 pub async fn invitation(
