@@ -1,7 +1,11 @@
 //! Databases that are filled and measured. All of it is in `crates/bench`; here it is built, with the service beside it,
 //! for release, and told where everything lies.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     Failure,
@@ -42,9 +46,13 @@ pub fn bench(arguments: &[String]) -> Result<(), Failure> {
 
 /// Fills a database.
 pub fn seed(arguments: &[String]) -> Result<(), Failure> {
+    finish(Command::new(build_program()?).arg("seed").args(arguments), "the seed")
+}
+
+/// Builds the program that does all this, and says where it is.
+pub fn build_program() -> Result<PathBuf, Failure> {
     build(PROGRAM)?;
-    let folder = repository::metadata()?.target_directory.into_std_path_buf();
-    finish(Command::new(release(&folder, PROGRAM)).arg("seed").args(arguments), "the seed")
+    Ok(release(repository::metadata()?.target_directory.as_std_path(), PROGRAM))
 }
 
 fn build(package: &str) -> Result<(), Failure> {
@@ -52,7 +60,7 @@ fn build(package: &str) -> Result<(), Failure> {
     finish(repository::cargo().args(words), "the build")
 }
 
-fn release(target: &Path, program: &str) -> std::path::PathBuf {
+fn release(target: &Path, program: &str) -> PathBuf {
     target.join("release").join(format!("{program}{}", std::env::consts::EXE_SUFFIX))
 }
 

@@ -9,6 +9,7 @@ mod figures;
 mod http;
 mod limit;
 mod load;
+mod paths;
 mod plot;
 mod report;
 mod seed;
@@ -18,6 +19,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use seed::{Form, TenantSeed};
+use tokio::runtime::Runtime;
 
 /// What went wrong, told to whoever runs this.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -35,6 +37,13 @@ enum Command {
     Seed(SeedArguments),
     /// Measures the service beside what limits it
     Bench(bench::BenchArguments),
+    /// Walks a hot path, for its instructions to be counted
+    #[command(hide = true)]
+    Walk {
+        path: paths::HotPath,
+        #[arg(long)]
+        times: usize,
+    },
     /// Answers everything with the bytes of a file: what is compared with
     #[command(hide = true)]
     Ceiling {
@@ -73,13 +82,18 @@ impl SeedArguments {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Seed(arguments) => arguments.run().await,
-        Command::Bench(arguments) => bench::run(&arguments).await,
-        Command::Ceiling { address, file } => ceiling::serve(&address, &file).await,
-    };
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Seed(arguments) => Runtime::new()?.block_on(arguments.run()),
+        Command::Bench(arguments) => Runtime::new()?.block_on(bench::run(&arguments)),
+        Command::Ceiling { address, file } => Runtime::new()?.block_on(ceiling::serve(&address, &file)),
+        // On a runtime of one thread, so that as little as possible is left to chance.
+        Command::Walk { path, times } => paths::walk(path, times),
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = run(Arguments::parse().command);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

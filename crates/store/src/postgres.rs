@@ -3,12 +3,14 @@
 //! Everything that is shared lives on a runtime of the store's own, so that callers may come from many runtimes, and go.
 
 mod accounts;
+mod attempts;
 mod background;
 mod connect;
 mod counts;
 mod events;
 mod examine;
 mod failure;
+mod gather;
 mod groups;
 mod keys;
 mod list;
@@ -37,6 +39,7 @@ use async_trait::async_trait;
 use convoke_domain::{
     ChatFilter, ChatId, ChatQuery, Environment, Operation, OperationId, PageSize, TenantId, WalkPosition,
 };
+use convoke_provider::NewSandboxGroup;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     runtime::Handle,
@@ -51,9 +54,11 @@ use crate::{
 };
 
 use self::{
+    attempts::Attempts,
     background::Background,
     connect::{ConnectError, Connector},
     failure::Outcome,
+    gather::Gathered,
     migrations::MigrationError,
     notify::Herald,
     patience::SlowReads,
@@ -75,6 +80,8 @@ pub struct PostgresStore {
     chat_reads: ChatReads,
     pool: Pool,
     registrar: Registrar,
+    attempts: Attempts,
+    sandbox_groups: Gathered<NewSandboxGroup, ()>,
     herald: Arc<Herald>,
     slow_reads: SlowReads,
     environment: Arc<dyn Environment>,
@@ -105,6 +112,8 @@ impl PostgresStore {
             chat_reads: ChatReads::new(reads.clone()),
             reads,
             registrar: Registrar::start(pool.clone(), herald.clone(), runtime),
+            attempts: Attempts::start(&pool, &environment, runtime),
+            sandbox_groups: sandbox::start_inserts(&pool, runtime),
             pool,
             herald,
             slow_reads: SlowReads::default(),

@@ -147,6 +147,9 @@ impl Repository for SqliteStore {
     }
 
     async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
+        if let Some(found) = self.threads.look_up(|connection| list::find(connection, tenant, id)) {
+            return Ok(found);
+        }
         let tenant = tenant.clone();
         self.threads.read(move |connection| list::find(connection, &tenant, id)).await
     }

@@ -40,10 +40,36 @@ pub struct LockedChat {
     document_version: i32,
 }
 
+/// What is read of it: service, status, the group's name, the last event's instant, the document and its form.
+pub type LockedRow = (String, String, Option<String>, i64, String, i32);
+
+impl LockedChat {
+    pub fn new(tenant: &TenantId, id: ChatId, row: LockedRow) -> Result<Self> {
+        let (service, status, provider_chat_id, last_event_at, document, document_version) = row;
+        Ok(Self {
+            tenant: tenant.clone(),
+            id,
+            service: rows::service(&service)?,
+            status: rows::status(&status)?,
+            provider_chat_id,
+            last_event_at: Timestamp::from_millis(last_event_at),
+            document,
+            document_version,
+        })
+    }
+
+    /// The record as it is kept; nothing if it is kept in an older form and has to be computed.
+    pub fn record(&self) -> Result<Option<Record>> {
+        if self.document_version != DOCUMENT_VERSION {
+            return Ok(None);
+        }
+        Ok(Some(Record { chat: document::parse(&self.document)?, last_event_at: self.last_event_at }))
+    }
+}
+
 /// Locks a chat's row. Whoever locks an operation too does so after it.
 pub async fn lock(mut queries: &AsyncPgConnection, tenant: &TenantId, id: ChatId) -> Outcome<Option<LockedChat>> {
-    type Row = (String, String, Option<String>, i64, String, i32);
-    let row: Option<Row> = chats::table
+    let row: Option<LockedRow> = chats::table
         .find((tenant.as_str(), id.0))
         .select((
             chats::service,
@@ -57,19 +83,7 @@ pub async fn lock(mut queries: &AsyncPgConnection, tenant: &TenantId, id: ChatId
         .first(&mut queries)
         .await
         .optional()?;
-    let Some((service, status, provider_chat_id, last_event_at, document, document_version)) = row else {
-        return Ok(None);
-    };
-    Ok(Some(LockedChat {
-        tenant: tenant.clone(),
-        id,
-        service: rows::service(&service)?,
-        status: rows::status(&status)?,
-        provider_chat_id,
-        last_event_at: Timestamp::from_millis(last_event_at),
-        document,
-        document_version,
-    }))
+    Ok(row.map(|row| LockedChat::new(tenant, id, row)).transpose()?)
 }
 
 /// The chat whose group has this name.
@@ -202,8 +216,8 @@ pub fn body(event: &ChatEvent) -> Result<String> {
 
 /// The record as it is without `new`, which is kept already.
 async fn record(queries: &AsyncPgConnection, chat: &LockedChat, new: &[ChatEvent]) -> Outcome<Record> {
-    if chat.document_version == DOCUMENT_VERSION {
-        return Ok(Record { chat: document::parse(&chat.document)?, last_event_at: chat.last_event_at });
+    if let Some(kept) = chat.record()? {
+        return Ok(kept);
     }
     let mut events = all(queries, &chat.tenant, chat.id).await?;
     let new: HashSet<&str> = new.iter().map(|event| event.key.as_str()).collect();

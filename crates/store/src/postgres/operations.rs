@@ -14,7 +14,13 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{accounts, events, failure::Outcome as Done, schema::operations, sql::Sql};
+use super::{
+    accounts, events,
+    failure::Outcome as Done,
+    pool::{Pool, UPKEEP_DEADLINE},
+    schema::operations,
+    sql::Sql,
+};
 use crate::{
     Claim, ClaimedOperation, Lease, Outcome, Work,
     error::Result,
@@ -281,9 +287,29 @@ async fn set_group(
     Ok(())
 }
 
+/// Ends an attempt in a transaction of its own; gives the chat it was about, unless the lease was lost.
+pub async fn finish_alone(
+    pool: &Pool,
+    environment: &dyn Environment,
+    lease: &Lease,
+    outcome: &Outcome,
+    at: Timestamp,
+) -> Result<Option<ChatId>> {
+    let finished = pool.transaction(UPKEEP_DEADLINE, |work| async move {
+        let chat = finish(&work, environment, lease, outcome, at).await?;
+        if chat.is_some() {
+            work.commit().await?;
+        } else {
+            work.roll_back().await?;
+        }
+        Ok(chat)
+    });
+    finished.await
+}
+
 /// Ends an attempt, within a transaction that the caller ends; returns the chat it was about, unless the lease was lost:
 /// then the caller rolls back.
-pub async fn finish(
+async fn finish(
     queries: &AsyncPgConnection,
     environment: &dyn Environment,
     lease: &Lease,

@@ -10,13 +10,15 @@ use diesel::{
     sql_types::{Array, BigInt, Integer, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{
     PostgresStore, events,
     failure::Outcome,
-    pool::REQUEST_DEADLINE,
-    schema::{chats, sandbox_events, sandbox_groups},
+    gather::Gathered,
+    pool::{Pool, REQUEST_DEADLINE},
+    schema::{chats, people, sandbox_events, sandbox_groups},
     sql::Sql,
 };
 use crate::{StoreError, rows};
@@ -57,14 +59,42 @@ macro_rules! groups {
     };
 }
 
-async fn insert(mut queries: &AsyncPgConnection, group: &NewSandboxGroup) -> Outcome<()> {
+/// Starts the writer of new groups on `runtime`.
+pub fn start_inserts(pool: &Pool, runtime: &Handle) -> Gathered<NewSandboxGroup, ()> {
+    let pool = pool.clone();
+    Gathered::start(runtime, move |groups: Vec<NewSandboxGroup>| {
+        let pool = pool.clone();
+        async move { insert_all(&pool, &groups).await }
+    })
+}
+
+async fn insert_all(pool: &Pool, groups: &[NewSandboxGroup]) -> Vec<Result<(), StoreError>> {
+    let write = |groups| pool.once(REQUEST_DEADLINE, move |own| async move { insert(&own, groups).await });
+    match write(groups).await {
+        Ok(()) => groups.iter().map(|_| Ok(())).collect(),
+        // One of them is at fault, and nothing was written.
+        Err(failure) if failure.is_servers_own() && groups.len() > 1 => {
+            let mut answers = Vec::new();
+            for group in groups {
+                answers.push(write(std::slice::from_ref(group)).await.map_err(StoreError::from));
+            }
+            answers
+        }
+        Err(failure) => {
+            let error = StoreError::from(failure);
+            groups.iter().map(|_| Err(error.clone())).collect()
+        }
+    }
+}
+
+async fn insert(mut queries: &AsyncPgConnection, groups: &[NewSandboxGroup]) -> Outcome<()> {
     const INSERT: &str = "insert into sandbox_groups (code, tenant_id, chat_id, version, state) \
-        values ($1, $2, $3, 0, $4)";
+        select code, tenant_id, chat_id, 0, state from unnest($1, $2, $3, $4) as made (code, tenant_id, chat_id, state)";
     Sql::<()>::new(INSERT)
-        .bind::<Text, _>(group.code.as_str())
-        .bind::<Text, _>(group.tenant.as_str())
-        .bind::<SqlUuid, _>(group.chat_id.0)
-        .bind::<Text, _>(group.state.as_str())
+        .bind::<Array<Text>, _>(groups.iter().map(|group| group.code.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(groups.iter().map(|group| group.tenant.as_str()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(groups.iter().map(|group| group.chat_id.0).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(groups.iter().map(|group| group.state.as_str()).collect::<Vec<_>>())
         .execute(&mut queries)
         .await?;
     Ok(())
@@ -120,8 +150,7 @@ async fn delete(mut queries: &AsyncPgConnection, names: &[(&str, i64, i32)]) -> 
 #[async_trait]
 impl SandboxStorage for PostgresStore {
     async fn insert_group(&self, group: NewSandboxGroup) -> Result<(), StorageError> {
-        let group = &group;
-        Ok(self.write_once(|own| async move { insert(&own, group).await }).await?)
+        Ok(self.sandbox_groups.make(group, REQUEST_DEADLINE).await?)
     }
 
     async fn find_group(&self, code: &str) -> Result<Option<SandboxGroup>, StorageError> {
@@ -175,6 +204,17 @@ impl SandboxStorage for PostgresStore {
     }
 
     async fn participant_id(&self, tenant: &TenantId, external_id: &str) -> Result<ParticipantId, StorageError> {
+        // Most often somebody who is known.
+        let known = self.reads.read(|shared| async move {
+            let found = people::table
+                .filter(people::tenant_id.eq(tenant.as_str()))
+                .filter(people::service.eq(Service::Sandbox.as_str()))
+                .filter(people::external_id.eq(external_id));
+            Ok(found.select(people::id).first::<Uuid>(&mut shared.queries()).await.optional()?)
+        });
+        if let Some(id) = known.await? {
+            return Ok(ParticipantId(id));
+        }
         let people = BTreeSet::from([external_id]);
         let (people, environment) = (&people, self.environment.as_ref());
         let ids = self.pool.transaction(REQUEST_DEADLINE, |work| async move {

@@ -7,8 +7,10 @@ use convoke_domain::{ChatId, OperationId, Service, TenantId, Timestamp, TokenId}
 use convoke_provider::{CreatedGroup, ProviderEvent};
 
 use super::{
-    PostgresStore, counts, events, examine, migrations, operations,
-    pool::{REQUEST_DEADLINE, UPKEEP_DEADLINE},
+    PostgresStore,
+    attempts::{Making, Save},
+    counts, events, examine, migrations, operations,
+    pool::UPKEEP_DEADLINE,
     tokens, upkeep,
 };
 use crate::{
@@ -47,34 +49,20 @@ impl SystemRepository for PostgresStore {
         group: Option<&CreatedGroup>,
         at: Timestamp,
     ) -> Result<bool> {
-        let progress = progress.as_str();
-        let saved = self.pool.transaction(REQUEST_DEADLINE, |work| async move {
-            let is_saved = operations::save_progress(&work, lease, progress, group, at).await?;
-            if is_saved {
-                work.commit().await?;
-            } else {
-                work.roll_back().await?;
-            }
-            Ok(is_saved)
-        });
-        saved.await
+        self.attempts.save(Save { lease: lease.clone(), progress, group: group.cloned(), at }).await
     }
 
     async fn finish_attempt(&self, lease: &Lease, outcome: Outcome, at: Timestamp) -> Result<bool> {
-        let (outcome, environment) = (&outcome, self.environment.as_ref());
-        let finished = self.pool.transaction(UPKEEP_DEADLINE, |work| async move {
-            let chat = operations::finish(&work, environment, lease, outcome, at).await?;
-            if chat.is_some() {
-                work.commit().await?;
-            } else {
-                work.roll_back().await?;
+        let is_moved = matches!(outcome, Outcome::Moved { .. });
+        let chat = match outcome {
+            Outcome::ChatMade { group, invitation } => {
+                self.attempts.make(Making { lease: lease.clone(), group, invitation, at }).await?
             }
-            Ok(chat)
-        });
-        let chat = finished.await?;
+            outcome => operations::finish_alone(&self.pool, self.environment.as_ref(), lease, &outcome, at).await?,
+        };
         if let Some(chat) = chat {
             self.herald.chat(chat);
-            if matches!(outcome, Outcome::Moved { .. }) {
+            if is_moved {
                 self.herald.operations();
             }
         }

@@ -19,6 +19,7 @@ mod removals;
 mod sandbox;
 mod snapshots;
 mod stays;
+mod together;
 mod tokens;
 mod upkeep;
 mod walks;
@@ -87,6 +88,10 @@ behaviours! {
     }
     snapshots {
         totals_and_records_are_of_one_moment_while_others_write,
+    }
+    together {
+        chats_asked_for_at_once_are_each_the_right_one,
+        attempts_that_end_at_once_are_each_what_they_are,
     }
     walks {
         a_walk_sees_each_chat_once_while_others_register,
