@@ -50,7 +50,7 @@ pub fn seed(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Builds the program that does all this, and says where it is.
-pub fn build_program() -> Result<PathBuf, Failure> {
+fn build_program() -> Result<PathBuf, Failure> {
     build(PROGRAM)?;
     Ok(release(repository::metadata()?.target_directory.as_std_path(), PROGRAM))
 }

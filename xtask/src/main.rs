@@ -10,7 +10,6 @@ mod deploy;
 mod domain;
 mod files;
 mod install;
-mod instructions;
 mod licences;
 mod links;
 mod lints;
@@ -85,12 +84,6 @@ enum Command {
     Deploy,
     /// Tries the service with an OpenID Connect issuer of others (oidc-provider, from npm); logs in with Swagger UI.
     Oidc,
-    /// Counts the instructions of the hot paths with valgrind, and compares them with crates/bench/instructions.txt.
-    Instructions {
-        /// Records them instead.
-        #[arg(long)]
-        record: bool,
-    },
     /// Writes openapi/openapi.json, as the service serves it.
     Openapi,
     /// Asks linters about openapi/openapi.json; they are Node.js packages, installed below target/.
@@ -176,7 +169,6 @@ fn main() -> ExitCode {
         Command::Clients => clients::run(),
         Command::Deploy => deploy::run(),
         Command::Oidc => browser::log_in(),
-        Command::Instructions { record } => instructions::run(record),
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),
         Command::Sbom => supply_chain::sbom(),

@@ -9,7 +9,6 @@ mod figures;
 mod http;
 mod limit;
 mod load;
-mod paths;
 mod plot;
 mod report;
 mod seed;
@@ -37,13 +36,6 @@ enum Command {
     Seed(SeedArguments),
     /// Measures the service beside what limits it
     Bench(bench::BenchArguments),
-    /// Walks a hot path, for its instructions to be counted
-    #[command(hide = true)]
-    Walk {
-        path: paths::HotPath,
-        #[arg(long)]
-        times: usize,
-    },
     /// Answers everything with the bytes of a file: what is compared with
     #[command(hide = true)]
     Ceiling {
@@ -87,8 +79,6 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Seed(arguments) => Runtime::new()?.block_on(arguments.run()),
         Command::Bench(arguments) => Runtime::new()?.block_on(bench::run(&arguments)),
         Command::Ceiling { address, file } => Runtime::new()?.block_on(ceiling::serve(&address, &file)),
-        // On a runtime of one thread, so that as little as possible is left to chance.
-        Command::Walk { path, times } => paths::walk(path, times),
     }
 }
 

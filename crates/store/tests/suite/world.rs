@@ -288,7 +288,7 @@ impl World {
     ) -> Vec<(ChatId, End, Timestamp)> {
         let mut ended = Vec::new();
         loop {
-            let claimed = self.claim(400, now).await;
+            let claimed = self.claim(100, now).await;
             if claimed.is_empty() {
                 return ended;
             }
