@@ -1,48 +1,13 @@
 //! What operators are told of the accounts of messengers, on the admin listener: `/readyz?verbose` and `/metrics`. Their
 //! names are those that operators gave them; who they belong to is told nowhere.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use convoke_domain::{Service, Timestamp};
 use convoke_store::{Account, AccountCondition};
 use serde::Serialize;
-use tokio::{sync::Mutex, time::timeout};
 
 use crate::state::ApiState;
-
-/// How long what was read is told again: probes and scrapers come often, to every process.
-const FRESH: Duration = Duration::from_secs(2);
-
-/// How long the database may take.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The accounts as they were read last, and when.
-#[derive(Debug, Default)]
-pub(crate) struct AccountCache(Mutex<Option<(Timestamp, Arc<[Account]>)>>);
-
-impl AccountCache {
-    /// Every account; nothing if the database does not tell.
-    async fn accounts(&self, state: &ApiState) -> Option<Arc<[Account]>> {
-        // Held while they are read, so that whoever comes meanwhile does not read them too.
-        let mut kept = self.0.lock().await;
-        let now = state.environment.now();
-        if let Some((read_at, accounts)) = &*kept
-            && now.since(*read_at) < FRESH
-        {
-            return Some(accounts.clone());
-        }
-        let accounts: Arc<[Account]> = match timeout(PATIENCE, state.store.list_accounts(Service::Telegram)).await {
-            Ok(Ok(accounts)) => accounts.into(),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the accounts can't be read");
-                return None;
-            }
-            Err(_) => return None,
-        };
-        *kept = Some((now, accounts.clone()));
-        Some(accounts)
-    }
-}
 
 /// How an account is, as operators are told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,14 +34,22 @@ pub struct AccountReport {
     pub held: bool,
 }
 
+/// Every account; nothing if the database does not tell.
+pub(crate) async fn known(state: &ApiState) -> Option<Arc<[Account]>> {
+    state.accounts.get(state.environment.now(), state.store.list_accounts(Service::Telegram)).await
+}
+
 /// How each account is; nothing if the database does not tell.
 pub(crate) async fn reports(state: &ApiState) -> Option<Vec<AccountReport>> {
-    let accounts = state.accounts.accounts(state).await?;
+    let accounts = known(state).await?;
     let now = state.environment.now();
     Some(accounts.iter().map(|account| AccountReport::new(account, now)).collect())
 }
 
 impl AccountReport {
+    /// What [`Self::state`] may say.
+    pub(crate) const STATES: [&str; 4] = ["usable", "cooling_down", "full", "unusable"];
+
     /// How the account is at `now`.
     #[must_use]
     pub fn new(account: &Account, now: Timestamp) -> Self {
@@ -100,63 +73,10 @@ impl AccountReport {
     }
 
     /// One word for how it is, cool-down included.
-    fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         match (self.condition, self.cooldown_seconds) {
             ("usable", Some(_)) => "cooling_down",
             (condition, _) => condition,
         }
-    }
-}
-
-const STATES: [&str; 4] = ["usable", "cooling_down", "full", "unusable"];
-
-/// A figure of each account: its name, what it is, and its value, if it has one.
-type Figure = (&'static str, &'static str, fn(&AccountReport) -> Option<u64>);
-
-const FIGURES: [Figure; 4] = [
-    ("convoke_account_cooldown_seconds", "For how long the account takes no calls; 0 if it takes them.", |report| {
-        Some(report.cooldown_seconds.unwrap_or(0))
-    }),
-    ("convoke_account_groups", "How many groups the account has.", |report| Some(report.groups.into())),
-    ("convoke_account_feed_lag_seconds", "How long ago the account's feed was last known to be taken in.", |report| {
-        report.feed_lag_seconds
-    }),
-    ("convoke_account_held", "Whether a process holds the account.", |report| Some(report.held.into())),
-];
-
-/// Writes the figures in the text form of Prometheus.
-pub(crate) fn write_metrics(text: &mut String, reports: &[AccountReport]) {
-    let service = Service::Telegram;
-    // Writing to a string can't fail.
-    let _ = write!(
-        text,
-        "# HELP convoke_accounts Accounts of messengers, by how they are.\n# TYPE convoke_accounts gauge\n"
-    );
-    for state in STATES {
-        let count = reports.iter().filter(|report| report.state() == state).count();
-        let _ = writeln!(text, "convoke_accounts{{service=\"{service}\",state=\"{state}\"}} {count}");
-    }
-    for (name, help, value) in FIGURES {
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
-        for report in reports {
-            let Some(value) = value(report) else { continue };
-            let account = label(&report.name);
-            let _ = writeln!(text, "{name}{{service=\"{service}\",account=\"{account}\"}} {value}");
-        }
-    }
-}
-
-/// A text as the value of a label.
-fn label(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_holds_any_text() {
-        assert_eq!(label("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
     }
 }

@@ -1,6 +1,6 @@
-//! The admin listener: whether the process lives, whether it can answer, and a few figures.
+//! The admin listener: whether the process lives, whether it can answer, and what was measured.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, get,
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::{
     accounts::{self, AccountReport},
-    frame,
+    figures, frame,
     problem::{Problem, ProblemKind},
     state::ApiState,
 };
@@ -106,23 +106,11 @@ async fn database_problem(state: &ApiState) -> Option<&'static str> {
     }
 }
 
-/// A few figures in the text form of Prometheus.
+/// What was measured, in the text form of Prometheus.
 #[get("/metrics")]
 async fn metrics(state: web::Data<ApiState>) -> HttpResponse {
-    let mut text = format!(
-        "# HELP convoke_build_info The version that runs.\n# TYPE convoke_build_info gauge\n\
-         convoke_build_info{{version=\"{}\"}} 1\n\
-         # HELP convoke_http_requests_total Requests that were answered, by class of status.\n\
-         # TYPE convoke_http_requests_total counter\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    for (class, count) in state.counts.by_class() {
-        // Writing to a string can't fail.
-        let _ = writeln!(text, "convoke_http_requests_total{{status=\"{class}xx\"}} {count}");
-    }
-    if let Some(accounts) = accounts::reports(&state).await {
-        accounts::write_metrics(&mut text, &accounts);
-    }
+    let is_ready = own_problem(&state).is_none() && database_problem(&state).await.is_none();
+    let text = figures::all(&state, is_ready).await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 

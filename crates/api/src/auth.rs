@@ -11,6 +11,7 @@ use actix_web::{
 };
 use convoke_domain::{Scope, TenantId, Timestamp};
 use convoke_oidc::VerifyError;
+use metrics::counter;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
@@ -73,14 +74,19 @@ pub(crate) async fn authenticate(
     let state = ApiState::of(request.request()).clone();
     let problem = match verify(&state, request.headers()).await {
         Ok(caller) => {
+            counter!("convoke_token_checks_total", "outcome" => "accepted").increment(1);
             request.extensions_mut().insert(caller);
             return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
         }
         Err(NotIn::Refused(refusal)) => {
+            counter!("convoke_token_checks_total", "outcome" => "refused").increment(1);
             audit::log_in_failed(request.request(), &refusal.reason, refusal.prefix.as_deref());
             refusal.problem()
         }
-        Err(NotIn::Unknown(problem)) => problem,
+        Err(NotIn::Unknown(problem)) => {
+            counter!("convoke_token_checks_total", "outcome" => "undecided").increment(1);
+            problem
+        }
     };
     Ok(request.error_response(problem))
 }

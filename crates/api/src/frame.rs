@@ -22,9 +22,11 @@ use tracing::Instrument as _;
 use crate::{
     admin,
     auth::Caller,
+    prefer::Wait,
     problem::{PROBLEM_JSON, Problem, ProblemKind},
     problem_page,
     request_id::{RequestId, X_REQUEST_ID},
+    requests::{Answered, UnderWay},
     state::ApiState,
     timed_payload,
 };
@@ -49,6 +51,7 @@ pub async fn frame(
     let started = Instant::now();
     let state = ApiState::of(request.request()).clone();
     let asked = Asked::of(&request, &state);
+    let _under_way = asked.is_measured.then(UnderWay::begin);
     prepare(&mut request, &state);
     // For what is mounted beside the API and knows nothing of it: there, too, a request has one name only.
     request.headers_mut().insert(X_REQUEST_ID, asked.request_id.header_value());
@@ -62,7 +65,8 @@ pub async fn frame(
             let mut response = in_our_form(response.map_into_boxed_body(), &asked);
             asked.finish(response.response_mut(), &state);
             let (route, caller) = (response.request().match_pattern(), Caller::of(response.request()));
-            log(&asked, route.as_deref(), response.status(), caller.as_deref(), started);
+            let waited = Wait::was_asked_by(response.request());
+            tell(&asked, route.as_deref(), response.status(), waited, caller.as_deref(), started);
             Ok(response)
         }
         // The request is gone with the panic or the error, so the answer has to be whole.
@@ -77,7 +81,7 @@ pub async fn frame(
             };
             let mut response = asked.answer(&problem);
             asked.finish(&mut response, &state);
-            log(&asked, None, response.status(), None, started);
+            tell(&asked, None, response.status(), false, None, started);
             Err(InternalError::from_response(problem, response).into())
         }
     }
@@ -90,6 +94,8 @@ struct Asked {
     path: String,
     request_id: RequestId,
     wants_page: bool,
+    /// Not what machines ask the admin listener every few seconds.
+    is_measured: bool,
 }
 
 impl Asked {
@@ -99,6 +105,7 @@ impl Asked {
             method: request.method().clone(),
             version: request.version(),
             request_id: RequestId::of(request.headers(), &*state.environment),
+            is_measured: !admin::PATHS.contains(&path.as_str()),
             wants_page: path.starts_with(SANDBOX) && !asks_for_json(request.headers()),
             path,
         }
@@ -125,7 +132,6 @@ impl Asked {
 
     /// Gives an answer what every answer has.
     fn finish(&self, response: &mut HttpResponse, state: &ApiState) {
-        state.counts.count(response.status());
         if state.lifecycle.is_draining() && self.version >= Version::HTTP_10 {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
@@ -202,12 +208,23 @@ fn asks_for_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// One line for each request. It names the route, not the path: the path of an invitation is a secret.
-fn log(asked: &Asked, route: Option<&str>, status: StatusCode, caller: Option<&Caller>, started: Instant) {
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+/// Measures the request, and writes one line about it. That names the route, not the path: the path of an invitation is a
+/// secret.
+fn tell(
+    asked: &Asked,
+    route: Option<&str>,
+    status: StatusCode,
+    waited: bool,
+    caller: Option<&Caller>,
+    started: Instant,
+) {
+    let took = started.elapsed();
+    if asked.is_measured {
+        Answered { method: &asked.method, route, status, waited }.measure(took);
+    }
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let (method, status, route) = (&asked.method, status.as_u16(), route.unwrap_or("-"));
-    if admin::PATHS.contains(&route) {
-        // Asked every few seconds, by machines.
+    if !asked.is_measured {
         tracing::debug!(%method, route, status, duration_ms, "answered");
         return;
     }

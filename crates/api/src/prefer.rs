@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{
+    HttpMessage as _, HttpRequest,
+    http::header::{HeaderMap, HeaderName, HeaderValue},
+};
 
 /// The header that asks.
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -17,12 +20,24 @@ impl Wait {
     const MAX_SECONDS: u8 = 30;
 
     /// What the headers ask for. What is malformed or not known is passed over; of several, the first counts.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
+    fn of(headers: &HeaderMap) -> Option<Self> {
         headers
             .get_all(PREFER)
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| split_outside_quotes(value, ','))
             .find_map(Self::from_preference)
+    }
+
+    /// What a request asks for that may be kept waiting; from then on it is known as one.
+    pub fn asked_by(request: &HttpRequest) -> Option<Self> {
+        let wait = Self::of(request.headers())?;
+        request.extensions_mut().insert(wait);
+        Some(wait)
+    }
+
+    /// Whether the request asked to wait, where it could.
+    pub fn was_asked_by(request: &HttpRequest) -> bool {
+        request.extensions().contains::<Self>()
     }
 
     fn from_preference(preference: &str) -> Option<Self> {

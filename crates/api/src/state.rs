@@ -4,19 +4,28 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use actix_web::{HttpRequest, http::StatusCode, web};
+use actix_web::{HttpRequest, web};
 use bytes::Bytes;
 use convoke_domain::{Environment, Service};
 use convoke_oidc::Issuers;
-use convoke_store::Store;
+use convoke_store::{Account, AccountId, OpenOperations, Store};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{accounts::AccountCache, fallback::KnownPaths, openapi, token_cache::TokenCache};
+use crate::{fallback::KnownPaths, fresh::Fresh, measurements::Recorder, openapi, token_cache::TokenCache};
+
+/// What an account may do at most.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountLimits {
+    /// How many groups it makes in 24 hours.
+    pub budget: u32,
+    /// How many groups it has.
+    pub capacity: u32,
+}
 
 /// What of the configuration the API goes by.
 #[derive(Debug, Clone)]
@@ -37,6 +46,10 @@ pub struct ApiSettings {
     pub issuers: Arc<Issuers>,
     /// How many proxies in front of the service add to `X-Forwarded-For`.
     pub trusted_proxies: u8,
+    /// What an account of a messenger may do at most, if that is to be told.
+    pub account_limits: Option<AccountLimits>,
+    /// Where everything that is measured ends up, if it is measured.
+    pub recorder: Option<Recorder>,
 }
 
 impl Default for ApiSettings {
@@ -50,6 +63,8 @@ impl Default for ApiSettings {
             body_timeout: Duration::from_secs(10),
             issuers: Arc::default(),
             trusted_proxies: 0,
+            account_limits: None,
+            recorder: None,
         }
     }
 }
@@ -103,23 +118,6 @@ impl Default for Lifecycle {
     }
 }
 
-/// How many requests were answered, by the first digit of their status.
-#[derive(Debug, Default)]
-pub(crate) struct RequestCounts([AtomicU64; 5]);
-
-impl RequestCounts {
-    pub fn count(&self, status: StatusCode) {
-        if let Some(counter) = self.0.get(usize::from(status.as_u16() / 100).wrapping_sub(1)) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The class of status (1–5) and how many there were of it.
-    pub fn by_class(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.0.iter().enumerate().map(|(class, count)| (class + 1, count.load(Ordering::Relaxed)))
-    }
-}
-
 /// What every request can reach: one for all threads of a server.
 pub struct ApiState {
     pub(crate) store: Arc<dyn Store>,
@@ -127,9 +125,10 @@ pub struct ApiState {
     pub(crate) settings: ApiSettings,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) tokens: TokenCache,
-    pub(crate) accounts: AccountCache,
+    pub(crate) accounts: Fresh<Account>,
+    pub(crate) choices: Fresh<(AccountId, u32)>,
+    pub(crate) open_operations: Fresh<OpenOperations>,
     pub(crate) wait_slots: Semaphore,
-    pub(crate) counts: RequestCounts,
     pub(crate) known_paths: KnownPaths,
     pub(crate) openapi_json: Bytes,
 }
@@ -148,8 +147,9 @@ impl ApiState {
             known_paths: KnownPaths::new(&openapi::openapi(), &settings),
             openapi_json: openapi::openapi_json().into(),
             tokens: TokenCache::default(),
-            accounts: AccountCache::default(),
-            counts: RequestCounts::default(),
+            accounts: Fresh::default(),
+            choices: Fresh::default(),
+            open_operations: Fresh::default(),
             store,
             environment,
             settings,
@@ -189,15 +189,5 @@ mod tests {
         early.await.unwrap();
         lifecycle.draining().await;
         assert!(lifecycle.is_draining());
-    }
-
-    #[test]
-    fn requests_are_counted_by_class() {
-        let counts = RequestCounts::default();
-        counts.count(StatusCode::OK);
-        counts.count(StatusCode::ACCEPTED);
-        counts.count(StatusCode::SERVICE_UNAVAILABLE);
-        counts.count(StatusCode::from_u16(999).unwrap());
-        assert_eq!(counts.by_class().map(|(_, count)| count).collect::<Vec<_>>(), [0, 2, 0, 0, 1]);
     }
 }

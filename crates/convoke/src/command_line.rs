@@ -42,6 +42,8 @@ pub enum Command {
     Telegram(TelegramCommand),
     /// Prints the OpenAPI document
     Openapi,
+    /// Prints the reference of all metrics, as Markdown: docs/metrics.md
+    Metrics,
     /// Prints the script by which a shell completes the commands
     Completions {
         /// Which shell's

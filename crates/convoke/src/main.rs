@@ -36,6 +36,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
     // What is the same whatever is configured.
     match command {
         Command::Openapi => return commands::print(&convoke_api::openapi_json()),
+        Command::Metrics => return commands::print(&convoke_api::metrics_reference()),
         Command::Completions { shell } => return commands::print_completions(shell),
         Command::Man { folder } => return commands::write_manual(&folder),
         Command::Config(ConfigCommand::Reference) => return commands::print(&settings::reference()),
@@ -68,6 +69,7 @@ async fn run_on_store(command: Command, layers: &Layers, settings: &Settings) ->
         Command::Telegram(command) => commands::telegram(layers, settings, command).await,
         Command::Serve(_)
         | Command::Openapi
+        | Command::Metrics
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Config(_)

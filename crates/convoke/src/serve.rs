@@ -12,7 +12,7 @@ mod work;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use convoke_api::{ApiSettings, ApiState, Lifecycle};
+use convoke_api::{AccountLimits, ApiSettings, ApiState, Lifecycle, Recorder};
 use convoke_domain::Environment;
 use convoke_oidc::{HttpSource, Issuer, Issuers, KeySource};
 use convoke_sandbox::{Sandbox, SandboxPages, SandboxSettings};
@@ -35,9 +35,13 @@ use work::Work;
 /// How long a database may take to be opened before anybody wonders.
 const SOON: Duration = Duration::from_millis(500);
 
+/// How often is summed up what was measured.
+const SUM_UP: Duration = Duration::from_secs(5);
+
 /// Serves until a signal to stop comes.
 pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
+    let recorder = recorder()?;
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
@@ -69,6 +73,11 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
             swagger_ui: settings.server.swagger_ui,
             issuers: Arc::new(if role.answers() { watch_issuers(layers, settings)? } else { Issuers::default() }),
             trusted_proxies: settings.server.trusted_proxies,
+            account_limits: Some(AccountLimits {
+                budget: settings.telegram.creation_budget,
+                capacity: settings.telegram.capacity,
+            }),
+            recorder: Some(recorder),
             ..ApiSettings::default()
         },
         lifecycle.clone(),
@@ -88,6 +97,19 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     let work = role.works().then(|| Work::start(store, sandbox, telegram, settings));
     tracing::info!(role = role.as_str(), version = env!("CARGO_PKG_VERSION"), database = %settings.database.url, "started");
     stop::wait_and_stop(&mut signals, servers, work, &lifecycle, settings.server.drain.0).await
+}
+
+/// Begins to measure: before anything is made ready that is to be measured.
+fn recorder() -> Result<Recorder, Failure> {
+    let recorder = Recorder::install().map_err(|error| Failure::new(format!("nothing can be measured: {error}")))?;
+    let summing = recorder.clone();
+    tokio::spawn(async move {
+        loop {
+            sleep(SUM_UP).await;
+            summing.sum_up();
+        }
+    });
+    Ok(recorder)
 }
 
 /// Begins to fetch the keys of the issuers whose tokens are taken.

@@ -71,6 +71,10 @@ pub trait AccountStorage: Send + Sync {
     /// the budget: whoever had more than others leaves one for each of them.
     async fn place_chat(&self, placement: &NewPlacement) -> Result<Placement, StorageError>;
 
+    /// For how many chats each of the service's accounts was chosen, as far as that counts in its budget at `now`. One that
+    /// was chosen for none is left out.
+    async fn count_choices(&self, service: Service, now: Timestamp) -> Result<Vec<(AccountId, u32)>, StorageError>;
+
     /// The account that was chosen for the chat, while that is kept.
     async fn find_placement(&self, tenant: &TenantId, chat: ChatId) -> Result<Option<AccountId>, StorageError>;
 

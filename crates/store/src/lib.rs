@@ -10,6 +10,7 @@ mod error;
 mod examine;
 mod intake;
 mod lanes;
+mod measure;
 mod page;
 mod placement;
 mod postgres;
@@ -26,7 +27,7 @@ use convoke_provider::{AccountStorage, SandboxStorage};
 
 pub use changes::Changes;
 /// What is kept of a messenger's accounts, for those that are not to know messengers.
-pub use convoke_provider::{Account, AccountCondition};
+pub use convoke_provider::{Account, AccountCondition, AccountId};
 pub use document::DOCUMENT_VERSION;
 pub use error::StoreError;
 pub use page::{ChatPage, ChatWalk};
@@ -36,8 +37,8 @@ pub use repository::{
 };
 pub use sqlite::SqliteStore;
 pub use system::{
-    Claim, ClaimedOperation, DoctorReport, Finding, Lease, NewToken, Outcome, Retention, StoredToken, SystemRepository,
-    Work,
+    Claim, ClaimedOperation, Connections, DoctorReport, Finding, Lease, NewToken, OpenOperations, Outcome, Retention,
+    StoredToken, SystemRepository, Work,
 };
 pub use url::DatabaseUrl;
 

@@ -2,10 +2,13 @@
 
 use std::str::FromStr;
 
-use convoke_domain::{ChatStatus, Service, TenantId, Timestamp};
+use convoke_domain::{ChatStatus, OperationStatus, OperationType, Service, TenantId, Timestamp};
 use convoke_provider::AccountCondition;
 
-use crate::error::{Result, StoreError};
+use crate::{
+    OpenOperations,
+    error::{Result, StoreError},
+};
 
 pub fn service(name: &str) -> Result<Service> {
     Service::from_str(name).map_err(|_| inconsistent("service", name))
@@ -21,6 +24,16 @@ pub fn tenant(name: &str) -> Result<TenantId> {
 
 pub fn timestamp(millis: Option<i64>) -> Option<Timestamp> {
     millis.map(Timestamp::from_millis)
+}
+
+/// Operations by kind and state: how many, and when the first of those that wait is due.
+pub fn open_operations((kind, state, number, due_at): (String, String, i64, Option<i64>)) -> Result<OpenOperations> {
+    Ok(OpenOperations {
+        kind: OperationType::from_name(&kind).ok_or_else(|| inconsistent("kind", &kind))?,
+        status: OperationStatus::from_name(&state).ok_or_else(|| inconsistent("state", &state))?,
+        number: number.unsigned_abs(),
+        due_at: timestamp(due_at),
+    })
 }
 
 pub fn hash(bytes: &[u8]) -> Result<[u8; 32]> {

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use convoke_domain::{ChatId, OperationError, OperationId, Scope, Service, TenantId, Timestamp, TokenId};
+use convoke_domain::{
+    ChatId, OperationError, OperationId, OperationStatus, OperationType, Scope, Service, TenantId, Timestamp, TokenId,
+};
 use convoke_provider::{CreatedGroup, Lane, ProviderEvent};
 
 use crate::error::Result;
@@ -62,6 +64,12 @@ pub trait SystemRepository: Send + Sync {
     /// The token with this public prefix, revoked and expired ones too.
     async fn find_token(&self, prefix: &str) -> Result<Option<StoredToken>>;
 
+    /// How many operations have not ended, by what they are and where they stand. What there is none of is left out.
+    async fn count_open_operations(&self) -> Result<Vec<OpenOperations>>;
+
+    /// How connections are used, where there is a number of them to be shared.
+    fn connections(&self) -> Option<Connections>;
+
     /// Every token, newest first.
     async fn list_tokens(&self) -> Result<Vec<StoredToken>>;
 
@@ -104,6 +112,8 @@ pub struct ClaimedOperation {
     pub chat_id: ChatId,
     /// The messenger it is on.
     pub service: Service,
+    /// When it was asked for.
+    pub created_at: Timestamp,
     /// The lane that it was claimed in.
     pub lane: String,
     /// How often it has been claimed, this time included; times that the provider put off do not count.
@@ -162,6 +172,32 @@ pub enum Outcome {
     },
     /// It is given up. A chat that was to be made has failed.
     GivenUp(OperationError),
+}
+
+/// Operations of a kind that stand at the same point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenOperations {
+    /// What is to be done.
+    pub kind: OperationType,
+    /// Where they stand.
+    pub status: OperationStatus,
+    /// How many there are.
+    pub number: u64,
+    /// When the first of them that waits is due; nothing if somebody is at them.
+    pub due_at: Option<Timestamp>,
+}
+
+/// How the connections of a pool are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// How many there are at most.
+    pub max: usize,
+    /// How many somebody is using.
+    pub used: usize,
+    /// How many are open and free.
+    pub idle: usize,
+    /// How many calls wait for one.
+    pub waiting: usize,
 }
 
 /// How long things are kept.

@@ -8,7 +8,7 @@ use convoke_store::{ClaimedOperation, Outcome, StoreError, Work};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use crate::{Inner, backoff, create_chat, lanes};
+use crate::{Inner, backoff, create_chat, lanes, measure};
 
 /// How long an operation waits for an account that can be used.
 pub const NO_ACCOUNT: Duration = Duration::from_mins(1);
@@ -43,8 +43,15 @@ pub async fn run(inner: &Inner, operation: ClaimedOperation) {
                 let outcome = after(inner, &operation, error);
                 finish(inner, &operation, outcome).await;
             }
-            Interruption::Store(error) => tracing::warn!(%error, "the attempt was interrupted"),
-            Interruption::LeaseLost => tracing::info!("another worker drives the operation now"),
+            Interruption::Store(error) => {
+                tracing::warn!(%error, "the attempt was interrupted");
+                measure::attempt_ended(&operation, "interrupted");
+            }
+            Interruption::LeaseLost => {
+                tracing::info!("another worker drives the operation now");
+                measure::attempt_ended(&operation, "lease_lost");
+                measure::lease_lost();
+            }
         }
     }
     .instrument(span)
@@ -104,10 +111,17 @@ fn after(inner: &Inner, operation: &ClaimedOperation, error: ProviderError) -> O
 /// Writes the end of the attempt down; a few times, for a short absence of the database should not cost a whole lease.
 async fn finish(inner: &Inner, operation: &ClaimedOperation, outcome: Outcome) {
     for pause in [100, 400, 1_600, 0] {
-        match inner.store.finish_attempt(&operation.lease, outcome.clone(), inner.environment.now()).await {
-            Ok(true) => return tracing::debug!(outcome = outcome_name(&outcome), "the attempt ended"),
+        let now = inner.environment.now();
+        match inner.store.finish_attempt(&operation.lease, outcome.clone(), now).await {
+            Ok(true) => {
+                measure::outcome_kept(operation, &outcome, now);
+                return tracing::debug!(outcome = outcome_name(&outcome), "the attempt ended");
+            }
             // Either another worker has it, or an earlier try was written down and only its answer was lost.
-            Ok(false) => return tracing::info!("the lease was not held any more at the end of the attempt"),
+            Ok(false) => {
+                measure::attempt_ended(operation, "lease_lost");
+                return tracing::info!("the lease was not held any more at the end of the attempt");
+            }
             Err(error) => tracing::warn!(%error, "the end of the attempt could not be written down"),
         }
         tokio::time::sleep(Duration::from_millis(pause)).await;

@@ -7,7 +7,7 @@ use convoke_provider::{Provider, ProviderError, ProviderEvent};
 use convoke_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Inner, pause};
+use crate::{Inner, measure, pause};
 
 /// How long to wait before a feed that failed is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -44,15 +44,24 @@ async fn take_in_batch(inner: &Inner, provider: &dyn Provider) -> Result<(), Fee
 /// Records a batch. An event that the store can't take, however often it is told, must not keep back all others: it is
 /// written to the log, whole.
 async fn record(inner: &Inner, service: Service, events: &[ProviderEvent]) -> Result<(), StoreError> {
-    match inner.store.record_events(service, events, inner.environment.now()).await {
+    match record_together(inner, service, events).await {
         Err(StoreError::Inconsistent(_)) => {}
         recorded => return recorded,
     }
     for event in events {
-        match inner.store.record_events(service, std::slice::from_ref(event), inner.environment.now()).await {
-            Err(StoreError::Inconsistent(reason)) => tracing::error!(reason, ?event, "an event can't be recorded"),
+        match record_together(inner, service, std::slice::from_ref(event)).await {
+            Err(StoreError::Inconsistent(reason)) => {
+                tracing::error!(reason, ?event, "an event can't be recorded");
+                measure::event_refused(service);
+            }
             recorded => recorded?,
         }
     }
+    Ok(())
+}
+
+async fn record_together(inner: &Inner, service: Service, events: &[ProviderEvent]) -> Result<(), StoreError> {
+    inner.store.record_events(service, events, inner.environment.now()).await?;
+    measure::events_recorded(service, events, inner.environment.now());
     Ok(())
 }

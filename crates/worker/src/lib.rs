@@ -9,6 +9,7 @@ mod create_chat;
 mod feed;
 mod lanes;
 mod leases;
+mod measure;
 mod upkeep;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use lanes::{BusyLanes, Turn};
 use leases::Leases;
+use measure::Measured;
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -84,7 +86,11 @@ impl Worker {
         environment: Arc<dyn Environment>,
         settings: WorkerSettings,
     ) -> Self {
-        let providers = providers.into_iter().map(|provider| (provider.service(), provider)).collect();
+        let measured = |provider: Arc<dyn Provider>| -> (Service, Arc<dyn Provider>) {
+            (provider.service(), Arc::new(Measured(provider)))
+        };
+        let providers: HashMap<_, _> = providers.into_iter().map(measured).collect();
+        measure::begin(providers.keys().copied());
         let owner = environment.new_uuid().to_string();
         let free = Arc::new(Semaphore::new(settings.concurrency as usize));
         Self {

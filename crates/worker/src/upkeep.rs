@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use convoke_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Inner, pause};
+use crate::{Inner, measure, pause};
 
 /// How often counts are rolled up where there is little to do.
 const ROLL_UP: Duration = Duration::from_secs(1);
@@ -29,6 +29,7 @@ pub async fn heartbeats(inner: Arc<Inner>, stop: CancellationToken) {
                 for id in lost {
                     tracing::warn!(operation = %id, "the lease was lost; its work is ended");
                     inner.leases.abort(id);
+                    measure::lease_lost();
                 }
             }
             Err(error) => tracing::warn!(%error, "leases could not be extended"),
@@ -53,7 +54,12 @@ pub async fn sweeps(inner: Arc<Inner>, stop: CancellationToken) {
 
 /// Rolls up the counts.
 pub async fn counts(inner: Arc<Inner>, stop: CancellationToken) {
-    repeat(ROLL_UP, &stop, "counts could not be rolled up", || inner.store.roll_up_counts()).await;
+    let once = || async {
+        let number = inner.store.roll_up_counts().await?;
+        measure::counts_rolled_up(number);
+        Ok(number)
+    };
+    repeat(ROLL_UP, &stop, "counts could not be rolled up", once).await;
 }
 
 /// Deletes what has been kept long enough, and renders documents of an older form anew.

@@ -61,7 +61,7 @@ pub(crate) async fn get_chat_invitation(
     let caller = Caller::with_scope(&request, Scope::ChatsRead)?;
     let id = parse(&request)?;
     let look = || async { state.store.find_invitation(&caller.tenant, id).await?.ok_or_else(chats::not_found) };
-    let wait = Wait::of(request.headers());
+    let wait = Wait::asked_by(&request);
     let found = match wait {
         Some(wait) => wait::until(&state, id, wait, look, |found| found.status != ChatStatus::Provisioning).await?,
         None => look().await?,

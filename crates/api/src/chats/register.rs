@@ -150,7 +150,7 @@ pub(crate) async fn register_chat(
             return Err(Problem::new(ProblemKind::ChatIdTaken, detail));
         }
     };
-    let Some(wait) = Wait::of(request.headers()) else { return Ok(accepted_answer(&accepted, replayed)) };
+    let Some(wait) = Wait::asked_by(&request) else { return Ok(accepted_answer(&accepted, replayed)) };
     match wait_for_chat(&state, &caller.tenant, accepted.chat_id, wait).await {
         Some(chat) if chat.status == ChatStatus::Active => Ok(active_answer(&accepted, chat, wait, replayed)),
         Some(chat) => Ok(accepted_answer(&AcceptedChat { status: chat.status, ..accepted }, replayed)),

@@ -88,14 +88,28 @@ async fn how_accounts_are_is_told_and_changes_nothing_of_readiness(backend: Back
 
 async fn figures_are_told(backend: Backend) {
     let service = TestService::start(backend).await;
-    service.get("/nothing").await.assert_problem(404, "not-found");
+    let registered = service.post("/api/v1/private/chats", &json!({"title": "To be made"})).await;
+    assert_eq!(registered.status, 202, "{}", registered.text);
+    service.environment.advance(Duration::from_secs(10));
     let metrics = service.ask_admin("/metrics").await;
     assert!(metrics.header("content-type").starts_with("text/plain"));
-    assert!(
-        metrics.text.contains("convoke_build_info{") && metrics.text.contains("{status=\"4xx\"} 1"),
-        "{}",
-        metrics.text
-    );
+    for line in [
+        concat!("convoke_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        "convoke_ready 0",
+        "convoke_operations_open{type=\"createChat\",status=\"pending\"} 1",
+        "convoke_operations_open{type=\"createChat\",status=\"running\"} 0",
+        "convoke_operations_oldest_due_seconds{type=\"removeParticipant\"} 0",
+    ] {
+        assert!(metrics.text.lines().any(|told| told == line), "{line}: {}", metrics.text);
+    }
+    // The clock goes on a little whenever it is looked at.
+    let due_for = "\nconvoke_operations_oldest_due_seconds{type=\"createChat\"} 10.0";
+    assert!(metrics.text.contains(due_for), "{}", metrics.text);
+    let has_pool = metrics.text.contains("db_client_connections{db_client_connection_state=\"used\"} 0");
+    assert_eq!(has_pool, matches!(backend, Backend::Postgres), "{}", metrics.text);
+    service.lifecycle.set_listening();
+    let ready = service.ask_admin("/metrics").await.text;
+    assert!(ready.lines().any(|line| line == "convoke_ready 1"), "{ready}");
     service.ask_admin("/nothing").await.assert_problem(404, "not-found");
 }
 

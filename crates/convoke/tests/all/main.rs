@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod configuration;
 mod documents;
+mod metrics;
 mod over_telegram;
 mod secrets;
 mod smuggling;

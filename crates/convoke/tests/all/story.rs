@@ -86,6 +86,12 @@ async fn api_and_worker_may_be_two_processes() {
     worker.until_ready();
     assert!(std::net::TcpStream::connect(&back.public).is_err(), "a worker has no public listener");
     api.until(&format!("/chats/{id}"), |chat| chat["status"] == "active").await;
+    // Each process tells what it did itself.
+    let ended = "convoke_operations_ended_total{service=\"sandbox\",type=\"createChat\",outcome=\"succeeded\"} 1";
+    for (place, has_ended_it) in [(&back, true), (&front, false)] {
+        let (_, metrics) = answer(support::client().get(format!("http://{}/metrics", place.admin))).await;
+        assert_eq!(metrics.as_str().unwrap().lines().any(|line| line == ended), has_ended_it, "{metrics}");
+    }
     worker.stop();
     api_process.stop();
 }

@@ -311,6 +311,10 @@ impl AccountStorage for PostgresStore {
         Ok(placed.await?)
     }
 
+    async fn count_choices(&self, service: Service, now: Timestamp) -> Result<Vec<(AccountId, u32)>, StorageError> {
+        Ok(self.write_once(|own| async move { groups::count_choices(&own, service, now).await }).await?)
+    }
+
     async fn find_placement(&self, tenant: &TenantId, chat: ChatId) -> Result<Option<AccountId>, StorageError> {
         let found =
             self.reads.read(|shared| async move { groups::find_placement(shared.queries(), tenant, chat).await });

@@ -2,7 +2,7 @@
 
 use diesel::result::{DatabaseErrorKind as Kind, Error};
 
-use crate::StoreError;
+use crate::{StoreError, measure::ErrorType};
 
 /// Why a unit of work did not come to its end.
 #[derive(Debug)]
@@ -49,6 +49,16 @@ impl Failure {
     /// somebody else wrote first.
     pub const fn is_servers_own(&self) -> bool {
         matches!(self, Self::Database(Error::DatabaseError(..))) && !self.is_lost_connection()
+    }
+}
+
+impl ErrorType for Failure {
+    fn error_type(&self) -> &'static str {
+        match self {
+            Self::Database(_) if self.is_servers_own() => "refused",
+            Self::Database(_) => "unavailable",
+            Self::Store(error) => error.error_type(),
+        }
     }
 }
 

@@ -160,6 +160,31 @@ async fn candidates(
     Ok(accounts.into_iter().map(candidate).collect::<Result<_>>()?)
 }
 
+/// For how many chats each account was chosen, as far as that counts in its budget.
+pub async fn count_choices(
+    mut queries: &AsyncPgConnection,
+    service: Service,
+    now: Timestamp,
+) -> Outcome<Vec<(AccountId, u32)>> {
+    let counts = provider_groups::table
+        .inner_join(provider_accounts::table.on(provider_accounts::id.eq(provider_groups::account_id)))
+        .inner_join(
+            chats::table
+                .on(chats::tenant_id.eq(provider_groups::tenant_id).and(chats::id.eq(provider_groups::chat_id))),
+        )
+        .filter(provider_accounts::service.eq(service.as_str()))
+        .filter(
+            provider_groups::placed_at
+                .gt(now.minus(WINDOW).as_millis())
+                // What is not made yet goes on counting.
+                .or(provider_groups::provider_chat_id.is_null().and(chats::status.eq_any(ALIVE))),
+        )
+        .group_by(provider_groups::account_id)
+        .select((provider_groups::account_id, count_star()));
+    let rows: Vec<(Uuid, i64)> = counts.load(&mut queries).await?;
+    Ok(rows.into_iter().map(|(id, number)| (AccountId(id), u32::try_from(number).unwrap_or(u32::MAX))).collect())
+}
+
 pub async fn find_placement(
     mut queries: &AsyncPgConnection,
     tenant: &TenantId,

@@ -22,7 +22,7 @@ use super::{
     sql::Sql,
 };
 use crate::{
-    Claim, ClaimedOperation, Lease, Outcome, Work,
+    Claim, ClaimedOperation, Lease, OpenOperations, Outcome, Work,
     error::Result,
     intake,
     lanes::{self, LastServed},
@@ -31,6 +31,16 @@ use crate::{
 
 /// What waits for a worker; the same words as in the index `operations_due`.
 const DUE: &str = "state in ('pending', 'waitingForProvider') and next_attempt_at <= $2";
+
+/// How many have not ended, by kind and state.
+pub async fn count_open(mut queries: &AsyncPgConnection) -> Done<Vec<OpenOperations>> {
+    const COUNT: &str = "select kind, state, count(*), min(next_attempt_at) from operations \
+            where state in ('pending', 'waitingForProvider') group by kind, state \
+        union all select kind, state, count(*), null from operations where state = 'running' group by kind, state";
+    let rows: Vec<(String, String, i64, Option<i64>)> =
+        Sql::<(Text, Text, BigInt, Nullable<BigInt>)>::new(COUNT).load(&mut queries).await?;
+    Ok(rows.into_iter().map(rows::open_operations).collect::<Result<_>>()?)
+}
 
 /// A tenant for whom something is due, and in which lane.
 type Queue = (String, String);
@@ -142,11 +152,11 @@ async fn take(
     share: u32,
 ) -> Done<Vec<ClaimedOperation>> {
     type Row = (
-        (String, Uuid, i64, Uuid, String, String, i32, Option<String>),
+        (String, Uuid, i64, Uuid, String, String, i32, i64, Option<String>),
         (String, Option<String>, Option<String>, Option<String>),
     );
     type Types = (
-        (Text, SqlUuid, BigInt, SqlUuid, Text, Text, Integer, Nullable<Text>),
+        (Text, SqlUuid, BigInt, SqlUuid, Text, Text, Integer, BigInt, Nullable<Text>),
         (Text, Nullable<Text>, Nullable<Text>, Nullable<Text>),
     );
     let text = format!(
@@ -160,7 +170,7 @@ async fn take(
                 lease_until = $7, updated_at = $2 \
             from due where operations.tenant_id = due.tenant_id and operations.id = due.id returning operations.*) \
         select taken.tenant_id, taken.id, taken.fence, taken.chat_id, taken.kind, taken.lane, taken.attempts, \
-            taken.progress, chats.service, registration.body, chats.provider_chat_id, people.external_id \
+            taken.created_at, taken.progress, chats.service, registration.body, chats.provider_chat_id, people.external_id \
         from taken join chats on chats.tenant_id = taken.tenant_id and chats.id = taken.chat_id \
         left join chat_events as registration on registration.tenant_id = taken.tenant_id \
             and registration.chat_id = taken.chat_id and registration.key = $8 \
@@ -179,7 +189,7 @@ async fn take(
         .load(&mut queries)
         .await?;
     let claimed = |(operation, chat): Row| {
-        let (tenant, id, fence, chat_id, kind, lane, attempts, progress) = operation;
+        let (tenant, id, fence, chat_id, kind, lane, attempts, created_at, progress) = operation;
         let (service, registration, group, person) = chat;
         let work = match (OperationType::from_name(&kind), registration, group, person) {
             (Some(OperationType::CreateChat), Some(registration), ..) => creation(&registration)?,
@@ -192,6 +202,7 @@ async fn take(
             lease: Lease { tenant: rows::tenant(&tenant)?, operation_id: OperationId(id), fence },
             chat_id: ChatId(chat_id),
             service: rows::service(&service)?,
+            created_at: Timestamp::from_millis(created_at),
             lane,
             attempts: attempts.unsigned_abs(),
             progress,

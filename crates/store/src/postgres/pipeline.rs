@@ -17,7 +17,7 @@ use super::{
     failure::Outcome,
     pool::{REQUEST_DEADLINE, late},
 };
-use crate::error::Result;
+use crate::{error::Result, measure::Calls};
 
 /// How many connections a thread has.
 const PER_THREAD: usize = 2;
@@ -30,6 +30,7 @@ fn max_threads() -> usize {
 /// The connections of all threads.
 pub struct Pipelines {
     connector: Arc<Connector>,
+    reading: Calls,
     /// Tells stores apart where threads remember their place.
     id: u64,
     lanes: Vec<[Lane; PER_THREAD]>,
@@ -59,6 +60,7 @@ impl Pipelines {
         static STORES: AtomicU64 = AtomicU64::new(1);
         Self {
             connector,
+            reading: Calls::new("read"),
             id: STORES.fetch_add(1, Ordering::Relaxed),
             lanes: (0..max_threads()).map(|_| Default::default()).collect(),
             next_thread: AtomicUsize::new(0),
@@ -68,6 +70,14 @@ impl Pipelines {
     /// Runs a short query. If its connection is lost, it is asked once more on a new one: it only reads. If the answer does
     /// not come in time, the connection is given up, with everything that waits on it.
     pub async fn read<T, F>(&self, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
+        let call = self.reading.begin();
+        call.end(self.answer(query).await)
+    }
+
+    async fn answer<T, F>(&self, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
     where
         F: Future<Output = Outcome<T>>,
     {

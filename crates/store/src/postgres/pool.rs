@@ -23,7 +23,11 @@ use super::{
     connect::{ConnectError, Connection, Connector, Lifeline},
     failure::{Failure, Outcome},
 };
-use crate::error::{Result, StoreError};
+use crate::{
+    Connections,
+    error::{Result, StoreError},
+    measure::{self, Calls},
+};
 
 /// How many connections there are at most.
 const SIZE: usize = 10;
@@ -82,6 +86,8 @@ impl Manager for Opener {
 pub struct Pool {
     connections: deadpool::managed::Pool<Opener>,
     generation: Arc<AtomicU64>,
+    writing: Calls,
+    reading_long: Calls,
 }
 
 /// A connection that is the caller's own for a while.
@@ -103,6 +109,21 @@ impl Own {
     async fn begin(mut self, statement: &str) -> Outcome<Transaction> {
         AnsiTransactionManager::begin_transaction_sql(&mut self.0.connection.queries, statement).await?;
         Ok(Transaction(self))
+    }
+}
+
+/// Somebody who waits for a connection: in vain if it is dropped, for then the time was up.
+struct Waiting;
+
+impl Waiting {
+    fn end(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        measure::waited_in_vain(1);
     }
 }
 
@@ -159,12 +180,29 @@ impl Pool {
             .recycle_timeout(Some(REQUEST_DEADLINE))
             .build()
             .map_err(|error| StoreError::Open(error.to_string()))?;
-        Ok(Self { connections, generation })
+        measure::waited_in_vain(0);
+        Ok(Self { connections, generation, writing: Calls::new("write"), reading_long: Calls::new("long_read") })
+    }
+
+    /// How connections are used.
+    pub fn connections(&self) -> Connections {
+        let status = self.connections.status();
+        Connections {
+            max: status.max_size,
+            used: status.size.saturating_sub(status.available),
+            idle: status.available,
+            waiting: status.waiting,
+        }
     }
 
     /// A connection of one's own.
     async fn get(&self) -> Result<Own> {
-        let connection = self.connections.get().await.map_err(|error| match error {
+        let waiting = Waiting;
+        let connection = self.connections.get().await;
+        if !matches!(connection, Err(PoolError::Timeout(_))) {
+            waiting.end();
+        }
+        let connection = connection.map_err(|error| match error {
             PoolError::Backend(error) => error.into(),
             PoolError::Timeout(_) => StoreError::Unavailable("no connection is free".to_owned()),
             PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
@@ -192,7 +230,8 @@ impl Pool {
             line.done();
             outcome
         };
-        self.attempt(Instant::now() + deadline, whole).await
+        let call = self.writing.begin();
+        call.end(self.attempt(Instant::now() + deadline, whole).await)
     }
 
     /// Does `work` in a transaction, which it ends itself; again if the server refuses it, for it was rolled back then.
@@ -200,7 +239,8 @@ impl Pool {
     where
         F: Future<Output = Outcome<T>>,
     {
-        self.begin_and_work("begin isolation level read committed", deadline, work).await
+        let call = self.writing.begin();
+        call.end(self.begin_and_work("begin isolation level read committed", deadline, work).await)
     }
 
     /// Reads in a transaction that sees one state of the database throughout. `deadline` is for the reading; the server
@@ -213,7 +253,8 @@ impl Pool {
             "begin isolation level repeatable read, read only; set local statement_timeout = {}",
             deadline.as_millis()
         );
-        self.begin_and_work(&begin, deadline, work).await
+        let call = self.reading_long.begin();
+        call.end(self.begin_and_work(&begin, deadline, work).await)
     }
 
     async fn begin_and_work<T, F>(&self, begin: &str, deadline: Duration, work: impl Fn(Transaction) -> F) -> Result<T>

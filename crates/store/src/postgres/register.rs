@@ -14,6 +14,7 @@ use diesel::{
     sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use metrics::Histogram;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, mpsc, oneshot},
@@ -35,7 +36,7 @@ use crate::{
     counts::Counts,
     document,
     error::{Result, StoreError},
-    intake, rows,
+    intake, measure, rows,
 };
 
 /// How many registrations wait at most; beyond them the answer is that the database does not keep up.
@@ -130,6 +131,7 @@ impl Registrar {
 
 async fn write_batches(pool: Pool, herald: Arc<Herald>, mut waiting: mpsc::Receiver<Request>) {
     let places = Arc::new(Semaphore::new(BATCHES));
+    let sizes = measure::batches();
     let mut batch = Vec::new();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -139,15 +141,15 @@ async fn write_batches(pool: Pool, herald: Arc<Herald>, mut waiting: mpsc::Recei
         // Whoever gave up was told that it is not known whether it was done: better that it was not.
         batch.retain(|request| !request.answer.is_closed());
         let batch = std::mem::take(&mut batch);
-        let (pool, herald) = (pool.clone(), herald.clone());
+        let (pool, herald, sizes) = (pool.clone(), herald.clone(), sizes.clone());
         tokio::spawn(async move {
-            write_batch(&pool, &herald, batch).await;
+            write_batch(&pool, &herald, &sizes, batch).await;
             drop(place);
         });
     }
 }
 
-async fn write_batch(pool: &Pool, herald: &Herald, requests: Vec<Request>) {
+async fn write_batch(pool: &Pool, herald: &Herald, batches: &Histogram, requests: Vec<Request>) {
     let (by_id, together): (Vec<_>, Vec<_>) = requests.into_iter().partition(|r| r.row.chat.id_is_clients);
     let (mut batch, doubles) = without_doubles(together);
     batch.sort_by(|a, b| a.row.place().cmp(&b.row.place()));
@@ -155,6 +157,8 @@ async fn write_batch(pool: &Pool, herald: &Herald, requests: Vec<Request>) {
     if !batch.is_empty() {
         let rows: Vec<&NewRow> = batch.iter().map(|request| &request.row).collect();
         let rows = &rows;
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        batches.record(rows.len() as f64);
         let written = pool.once(REQUEST_DEADLINE, |own| async move { write_rows(&own, rows).await }).await;
         match written {
             Ok(mut answers) => {

@@ -14,7 +14,8 @@ use super::{
     tokens, upkeep,
 };
 use crate::{
-    Claim, ClaimedOperation, DoctorReport, Lease, NewToken, Outcome, Retention, StoredToken, SystemRepository,
+    Claim, ClaimedOperation, Connections, DoctorReport, Lease, NewToken, OpenOperations, Outcome, Retention,
+    StoredToken, SystemRepository,
     error::{Result, StoreError},
 };
 
@@ -141,6 +142,14 @@ impl SystemRepository for PostgresStore {
 
     async fn find_token(&self, prefix: &str) -> Result<Option<StoredToken>> {
         self.reads.read(|shared| async move { tokens::find(shared.queries(), prefix).await }).await
+    }
+
+    async fn count_open_operations(&self) -> Result<Vec<OpenOperations>> {
+        self.write_once(|own| async move { operations::count_open(&own).await }).await
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(self.pool.connections())
     }
 
     async fn list_tokens(&self) -> Result<Vec<StoredToken>> {

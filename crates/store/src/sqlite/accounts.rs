@@ -293,6 +293,10 @@ impl AccountStorage for SqliteStore {
         Ok(self.threads.write(move |connection| groups::place(connection, &asked)).await?)
     }
 
+    async fn count_choices(&self, service: Service, now: Timestamp) -> Result<Vec<(AccountId, u32)>, StorageError> {
+        Ok(self.threads.read(move |connection| groups::count_choices(connection, service, now)).await?)
+    }
+
     async fn find_placement(&self, tenant: &TenantId, chat: ChatId) -> Result<Option<AccountId>, StorageError> {
         let tenant = tenant.clone();
         Ok(self.threads.read(move |connection| groups::find_placement(connection, &tenant, chat)).await?)

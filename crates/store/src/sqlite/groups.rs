@@ -119,6 +119,31 @@ fn candidates(connection: &mut SqliteConnection, asked: &NewPlacement, since: i6
     rows.into_iter().map(candidate).collect()
 }
 
+/// For how many chats each account was chosen, as far as that counts in its budget.
+pub fn count_choices(
+    connection: &mut SqliteConnection,
+    service: Service,
+    now: Timestamp,
+) -> Result<Vec<(AccountId, u32)>> {
+    let counts = provider_groups::table
+        .inner_join(provider_accounts::table.on(provider_accounts::id.eq(provider_groups::account_id)))
+        .inner_join(
+            chats::table
+                .on(chats::tenant_id.eq(provider_groups::tenant_id).and(chats::id.eq(provider_groups::chat_id))),
+        )
+        .filter(provider_accounts::service.eq(service.as_str()))
+        .filter(
+            provider_groups::placed_at
+                .gt(now.minus(WINDOW).as_millis())
+                // What is not made yet goes on counting.
+                .or(provider_groups::provider_chat_id.is_null().and(chats::status.eq_any(ALIVE))),
+        )
+        .group_by(provider_groups::account_id)
+        .select((provider_groups::account_id, count_star()));
+    let rows: Vec<(Id, i64)> = counts.load(connection)?;
+    Ok(rows.into_iter().map(|(id, number)| (AccountId(id.0), u32::try_from(number).unwrap_or(u32::MAX))).collect())
+}
+
 pub fn find_placement(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId) -> Result<Option<AccountId>> {
     let row = provider_groups::table
         .inner_join(provider_accounts::table.on(provider_accounts::id.eq(provider_groups::account_id)))

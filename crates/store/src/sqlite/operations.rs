@@ -9,7 +9,7 @@ use convoke_domain::{
 use convoke_provider::{AccountId, CreatedGroup, Lane};
 use diesel::{
     SqliteConnection,
-    dsl::sql,
+    dsl::{count_star, min, sql},
     expression::SqlLiteral,
     prelude::*,
     sql_types::{Bool, Nullable},
@@ -22,7 +22,7 @@ use super::{
     schema::{chat_events, chats, operations, people as people_table},
 };
 use crate::{
-    Claim, ClaimedOperation, Lease, Outcome, Work,
+    Claim, ClaimedOperation, Lease, OpenOperations, Outcome, Work,
     error::Result,
     intake,
     lanes::{self, LastServed},
@@ -87,6 +87,22 @@ impl OperationRow {
             error: self.error.map(|error| rows::json("error", &error)).transpose()?,
         })
     }
+}
+
+/// How many have not ended, by kind and state.
+pub fn count_open(connection: &mut SqliteConnection) -> Result<Vec<OpenOperations>> {
+    type Row = (String, String, i64, Option<i64>);
+    let waiting = operations::table
+        // Every lane, so that they are read off the index of those that wait.
+        .filter(waits())
+        .filter(operations::lane.ge(""))
+        .group_by((operations::kind, operations::state))
+        .select((operations::kind, operations::state, count_star(), min(operations::next_attempt_at)));
+    let running = running!().group_by(operations::kind).select((operations::kind, count_star()));
+    let mut rows: Vec<Row> = waiting.load(connection)?;
+    let running: Vec<(String, i64)> = running.load(connection)?;
+    rows.extend(running.into_iter().map(|(kind, number)| (kind, RUNNING.to_owned(), number, None)));
+    rows.into_iter().map(rows::open_operations).collect()
 }
 
 /// Claims what is due: one operation of each lane of which one is claimed at a time, then of the others an equal share for
@@ -194,7 +210,7 @@ fn next_due_tenant(
 }
 
 fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) -> Result<ClaimedOperation> {
-    type Row = (String, Id, Option<Id>, String, i32, i64, Option<String>);
+    type Row = (String, Id, Option<Id>, String, i32, i64, i64, Option<String>);
     let row: Row = diesel::update(operations::table.find((tenant, id)))
         .set((
             operations::state.eq(RUNNING),
@@ -211,10 +227,11 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
             operations::lane,
             operations::attempts,
             operations::fence,
+            operations::created_at,
             operations::progress,
         ))
         .get_result(connection)?;
-    let (kind, chat, person, lane, attempts, fence, progress) = row;
+    let (kind, chat, person, lane, attempts, fence, created_at, progress) = row;
     let (service, group): (String, Option<String>) =
         chats::table.find((tenant, chat)).select((chats::service, chats::provider_chat_id)).first(connection)?;
     let work = match (OperationType::from_name(&kind), person, group) {
@@ -229,6 +246,7 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
         lease: Lease { tenant: rows::tenant(tenant)?, operation_id: OperationId(id.0), fence },
         chat_id: ChatId(chat.0),
         service: rows::service(&service)?,
+        created_at: Timestamp::from_millis(created_at),
         lane,
         attempts: attempts.unsigned_abs(),
         progress,

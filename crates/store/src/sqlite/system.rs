@@ -16,8 +16,8 @@ use super::{
     tokens,
 };
 use crate::{
-    Claim, ClaimedOperation, DOCUMENT_VERSION, DoctorReport, Lease, NewToken, Outcome, Retention, StoredToken,
-    SystemRepository, document,
+    Claim, ClaimedOperation, Connections, DOCUMENT_VERSION, DoctorReport, Lease, NewToken, OpenOperations, Outcome,
+    Retention, StoredToken, SystemRepository, document,
     error::{Result, StoreError},
     rows,
 };
@@ -180,6 +180,15 @@ impl SystemRepository for SqliteStore {
     async fn find_token(&self, prefix: &str) -> Result<Option<StoredToken>> {
         let prefix = prefix.to_owned();
         self.threads.read(move |connection| tokens::find(connection, &prefix)).await
+    }
+
+    async fn count_open_operations(&self) -> Result<Vec<OpenOperations>> {
+        self.threads.read(operations::count_open).await
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        // Each thread has one of its own.
+        None
     }
 
     async fn list_tokens(&self) -> Result<Vec<StoredToken>> {

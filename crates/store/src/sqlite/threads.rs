@@ -15,7 +15,10 @@ use std::{
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{Result, StoreError};
+use crate::{
+    error::{Result, StoreError},
+    measure::{self, Calls},
+};
 
 /// How many writes go into one commit at most.
 const GROUP: usize = 512;
@@ -36,6 +39,8 @@ type Read = Box<dyn FnOnce(&mut SqliteConnection) + Send>;
 
 /// The way to the threads. They end when it is dropped.
 pub struct Threads {
+    reading: Calls,
+    writing: Calls,
     writer: mpsc::Sender<Write>,
     readers: mpsc::Sender<Read>,
     /// For look-ups that are made where they are asked for.
@@ -60,7 +65,7 @@ impl Threads {
         }
         let places = thread::available_parallelism().map_or(READERS, NonZero::get);
         let here = (0..places).map(|_| connect_to_look_up(path).map(Mutex::new)).collect::<Result<_>>()?;
-        Ok(Self { writer, readers, here })
+        Ok(Self { reading: Calls::new("read"), writing: Calls::new("write"), writer, readers, here })
     }
 
     /// Runs `change` in a transaction and returns once that is on disk.
@@ -80,7 +85,8 @@ impl Threads {
                 drop(tell.send(result));
             })
         });
-        in_time(answered(&self.writer, write, told)).await
+        let call = self.writing.begin();
+        call.end(in_time(answered(&self.writer, write, told)).await)
     }
 
     /// Runs `question` on one snapshot.
@@ -88,7 +94,8 @@ impl Threads {
         &self,
         question: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        in_time(self.read_at_leisure(question)).await
+        let call = self.reading.begin();
+        call.end(in_time(self.read_at_leisure(question)).await)
     }
 
     /// Asks for one row by its key, on the caller's own thread: that takes a few microseconds, less than to hand it to
@@ -96,7 +103,8 @@ impl Threads {
     /// which has time.
     pub fn look_up<T>(&self, question: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Option<T> {
         let mut connection = self.here.iter().find_map(|place| place.try_lock().ok())?;
-        question(&mut connection).ok()
+        let call = self.reading.begin();
+        call.end(question(&mut connection)).ok()
     }
 
     /// The same for a question that may take as long as it needs.
@@ -167,6 +175,7 @@ fn reconnect(path: &Path) -> SqliteConnection {
 }
 
 fn write_groups(path: &Path, mut connection: SqliteConnection, mut writes: mpsc::Receiver<Write>) {
+    let batches = measure::batches();
     while let Some(first) = writes.blocking_recv() {
         // Answers that are dropped unsent tell their callers that they were interrupted.
         let group = catch_unwind(AssertUnwindSafe(|| {
@@ -180,6 +189,8 @@ fn write_groups(path: &Path, mut connection: SqliteConnection, mut writes: mpsc:
                 diesel::result::QueryResult::Ok(())
             });
             let committed = committed.map_err(|error| error.to_string());
+            #[expect(clippy::cast_precision_loss, reason = "a group is small")]
+            batches.record(answers.len() as f64);
             for answer in answers {
                 answer(committed.clone());
             }

@@ -134,6 +134,7 @@ behaviours! {
     }
     operations {
         a_claim_takes_what_is_to_be_done_under_a_lease,
+        open_operations_are_counted_by_kind_and_state,
         a_claim_takes_only_its_lanes,
         a_claim_takes_only_what_is_due_and_the_longest_due_first,
         a_claim_takes_no_more_than_its_limit,
@@ -224,6 +225,7 @@ behaviours! {
         an_account_that_has_enough_groups_is_full,
         a_choice_stays_as_long_as_its_account_can_be_used,
         a_choice_counts_until_a_day_after_its_group_is_made,
+        choices_are_counted_as_they_count,
         a_group_that_is_made_stays_with_its_account,
         tenants_that_wait_share_what_is_left,
         placements_at_once_keep_to_the_budget,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use convoke_domain::{OperationId, OperationStatus, Service, TenantId, Timestamp};
+use convoke_domain::{OperationId, OperationStatus, OperationType, Service, TenantId, Timestamp};
 use convoke_provider::Lane;
 use convoke_store::{Claim, ClaimedOperation, Lease, NewChat, Outcome, Work};
 
@@ -40,6 +40,32 @@ pub async fn a_claim_takes_what_is_to_be_done_under_a_lease(world: &World) {
     assert_eq!((shown.status, shown.attempts), (OperationStatus::Running, 1));
     assert_eq!((shown.updated_at, shown.next_attempt_at, shown.completed_at), (second(1), None, None));
     assert_eq!(world.claim(10, second(1)).await.len(), 0, "it is taken");
+}
+
+pub async fn open_operations_are_counted_by_kind_and_state(world: &World) {
+    let acme = tenant("acme");
+    let counted = async || {
+        let mut open = world.store.count_open_operations().await.unwrap();
+        open.sort_by_key(|open| open.status.as_str());
+        open.iter().map(|open| (open.kind, open.status, open.number, open.due_at)).collect::<Vec<_>>()
+    };
+    assert_eq!(counted().await, []);
+    let (pending, running) = (OperationStatus::Pending, OperationStatus::Running);
+    let kind = OperationType::CreateChat;
+    work_due(world, &acme, second(7)).await;
+    work_due(world, &acme, second(3)).await;
+    work_due(world, &tenant("other"), second(5)).await;
+    assert_eq!(counted().await, [(kind, pending, 3, Some(second(3)))]);
+
+    let claimed = world.claim(2, second(10)).await;
+    assert!(claimed.iter().all(|claimed| [3, 5, 7].map(second).contains(&claimed.created_at)), "{claimed:?}");
+    let left = [3, 5, 7].map(second).into_iter().find(|at| claimed.iter().all(|claimed| claimed.created_at != *at));
+    assert_eq!(counted().await, [(kind, pending, 1, left), (kind, running, 2, None)]);
+    let later = Outcome::Postponed { until: second(99), counts: false };
+    assert!(world.finish(&claimed[0].lease, later).await);
+    assert!(world.finish(&claimed[1].lease, Outcome::GivenUp(rejected())).await);
+    let waiting = (kind, OperationStatus::WaitingForProvider, 1, Some(second(99)));
+    assert_eq!(counted().await, [(kind, pending, 1, left), waiting]);
 }
 
 pub async fn a_claim_takes_only_its_lanes(world: &World) {

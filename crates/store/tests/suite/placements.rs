@@ -289,3 +289,23 @@ pub async fn placements_at_once_keep_to_the_budget(world: &World) {
     }
     assert_eq!(number, accounts.map(|account| (account, BUDGET)).into());
 }
+
+pub async fn choices_are_counted_as_they_count(world: &World) {
+    let acme = tenant("acme");
+    let counted = async |now| world.store.count_choices(Service::Sandbox, now).await.unwrap();
+    let [a, b] = [world.account("a").await, world.account("b").await];
+    assert_eq!(counted(second(0)).await, []);
+    for number in 0..3 {
+        world.place_new(&acme, second(number), 20).await;
+    }
+    let mut both = counted(second(2)).await;
+    both.sort_unstable();
+    let mut expected = [(a, 2), (b, 1)];
+    expected.sort_unstable();
+    assert_eq!(both, expected);
+    assert_eq!(world.store.count_choices(Service::Telegram, second(2)).await.unwrap(), []);
+    assert_eq!(counted(second(2).plus(DAY)).await.len(), 2, "they may be made at any time");
+    world.all_are_made().await;
+    assert_eq!(counted(second(1).plus(DAY)).await, [(a, 1)]);
+    assert_eq!(counted(second(2).plus(DAY)).await, []);
+}
