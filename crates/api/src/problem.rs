@@ -110,6 +110,9 @@ catalogue! {
     RequestInProgress: "request-in-progress", 409, "Request in progress", true,
         "The first request under this idempotency key is still being worked on.",
         "Try again after the number of seconds in `Retry-After`.";
+    Cancelled: "cancelled", 409, "Cancelled", false,
+        "Whoever runs the service called the operation off before anything was done. This problem is shown as the `error` of an operation.",
+        "Ask whoever runs the service why; they can have it tried again, or ask for it anew.";
     ChatFull: "chat-full", 409, "Chat full", false,
         "A chat of the sandbox takes up to 1,000 people, and this one has them.",
         "Somebody has to leave before somebody else can join.";
@@ -176,6 +179,7 @@ impl From<OperationErrorCode> for ProblemKind {
         match code {
             OperationErrorCode::ProviderRejected => Self::ProviderRejected,
             OperationErrorCode::AttemptsExhausted => Self::AttemptsExhausted,
+            OperationErrorCode::Cancelled => Self::Cancelled,
         }
     }
 }

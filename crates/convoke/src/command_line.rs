@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use convoke_domain::{Scope, TenantId};
+use convoke_domain::{OperationId, OperationStatus, Scope, TenantId};
 
 use convoke_telegram::TelegramSettings;
 
@@ -37,6 +37,9 @@ pub enum Command {
     /// Creates, lists and revokes tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Looks at the work that waits, runs or has ended, has it tried again, and calls it off
+    #[command(subcommand)]
+    Operations(OperationsCommand),
     /// Brings in accounts of Telegram, tells how they are, and lets them go
     #[command(subcommand)]
     Telegram(TelegramCommand),
@@ -146,6 +149,48 @@ pub struct NewTokenArguments {
     pub ttl: Option<std::time::Duration>,
 }
 
+/// What is to be done with operations.
+#[derive(Debug, Subcommand)]
+pub enum OperationsCommand {
+    /// Lists those that are open, waiting longest first; or, with --status, those that stand there: what has ended comes
+    /// last ended first
+    List {
+        /// Whose [default: everybody's]
+        #[arg(long, value_parser = tenant)]
+        tenant: Option<TenantId>,
+        /// Where they stand: pending, running, waitingForProvider, succeeded, failed [default: all that have not ended]
+        #[arg(long, value_parser = status)]
+        status: Option<OperationStatus>,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tells everything about one
+    Show {
+        /// The id that callers were given, and `operations list` shows
+        #[arg(value_parser = operation)]
+        id: OperationId,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Has one that failed tried again, from the first attempt; a chat that failed with it is provisioning again
+    Retry {
+        /// The id that callers were given, and `operations list` shows
+        #[arg(value_parser = operation)]
+        id: OperationId,
+    },
+    /// Calls one off of which nothing was begun: it fails, and with it the chat that was to be made
+    Cancel {
+        /// The id that callers were given, and `operations list` shows
+        #[arg(value_parser = operation)]
+        id: OperationId,
+    },
+}
+
 /// What is to be done with accounts of Telegram.
 #[derive(Debug, Subcommand)]
 pub enum TelegramCommand {
@@ -245,6 +290,15 @@ fn account_name(text: &str) -> Result<String, String> {
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
+    text.parse().map_err(|mistake: convoke_domain::Mistake| mistake.detail)
+}
+
+fn status(text: &str) -> Result<OperationStatus, String> {
+    let known = "is none of pending, running, waitingForProvider, succeeded, failed";
+    OperationStatus::from_name(text).ok_or_else(|| known.to_owned())
+}
+
+fn operation(text: &str) -> Result<OperationId, String> {
     text.parse().map_err(|mistake: convoke_domain::Mistake| mistake.detail)
 }
 

@@ -4,6 +4,7 @@ mod config;
 mod doctor;
 mod health;
 mod manual;
+mod operations;
 mod telegram;
 mod token;
 
@@ -24,6 +25,7 @@ pub use config::{check_config, print_config};
 pub use doctor::examine;
 pub use health::check_health;
 pub use manual::{print_completions, write_manual};
+pub use operations::operations;
 pub use telegram::telegram;
 pub use token::token;
 

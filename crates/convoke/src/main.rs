@@ -65,6 +65,7 @@ async fn run_on_store(command: Command, layers: &Layers, settings: &Settings) ->
     match command {
         Command::Migrate => commands::migrate(layers, settings).await,
         Command::Token(command) => commands::token(layers, settings, command).await,
+        Command::Operations(command) => commands::operations(layers, settings, command).await,
         Command::Doctor => commands::examine(layers, settings).await,
         Command::Telegram(command) => commands::telegram(layers, settings, command).await,
         Command::Serve(_)

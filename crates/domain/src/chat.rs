@@ -76,7 +76,8 @@ pub struct Chat {
     pub participants: Vec<Participant>,
 }
 
-/// Where a chat stands: `provisioning` → `active` → `closed`, or `provisioning` → `failed`.
+/// Where a chat stands: `provisioning` → `active` → `closed`, or `provisioning` → `failed`; whoever runs the service may
+/// have it tried again, then it is `provisioning` once more.
 ///
 /// ```
 /// use convoke_domain::ChatStatus;
@@ -88,7 +89,10 @@ pub struct Chat {
 #[cfg_attr(
     feature = "openapi",
     derive(utoipa::ToSchema),
-    schema(description = "Where a chat stands: `provisioning` → `active` → `closed`, or `provisioning` → `failed`.")
+    schema(
+        description = "Where a chat stands: `provisioning` → `active` → `closed`, or `provisioning` → `failed`; whoever \
+            runs the service may have it tried again, then it is `provisioning` once more."
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub enum ChatStatus {

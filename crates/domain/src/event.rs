@@ -119,6 +119,8 @@ pub enum ChatEventKind {
     },
     /// No group could be made.
     Failed,
+    /// It is tried again to make one: the chat that had failed is provisioned once more.
+    Retried,
     /// Somebody came in.
     Joined {
         /// Who.
@@ -167,9 +169,10 @@ impl ChatEventKind {
             Self::Registered { .. } => 0,
             Self::GroupMade { .. } | Self::Joined { .. } | Self::Left { .. } | Self::Removed { .. } => 1,
             Self::Failed => 2,
-            Self::Renamed { .. } => 3,
-            Self::Seen { .. } => 4,
-            Self::Closed => 5,
+            Self::Retried => 3,
+            Self::Renamed { .. } => 4,
+            Self::Seen { .. } => 5,
+            Self::Closed => 6,
         }
     }
 }

@@ -121,6 +121,8 @@ pub enum OperationErrorCode {
     ProviderRejected,
     /// Every attempt failed.
     AttemptsExhausted,
+    /// Whoever runs the service called it off before anything was done.
+    Cancelled,
 }
 
 /// A piece of work, as it stands.

@@ -257,6 +257,13 @@ impl Fold {
                 }
                 first
             }
+            ChatEventKind::Retried => {
+                let had_failed = self.chat.status == ChatStatus::Failed;
+                if had_failed {
+                    self.set_status(ChatStatus::Provisioning);
+                }
+                had_failed
+            }
             ChatEventKind::Joined { person, invited_by, properties } => {
                 self.steps_to(event, *person, &Change::In { invited_by: *invited_by, properties })
             }

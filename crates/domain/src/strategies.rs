@@ -118,6 +118,7 @@ pub fn event_kind() -> impl Strategy<Value = ChatEventKind> {
         }),
         1 => person().prop_map(|owner| ChatEventKind::GroupMade { owner, properties: UserProperties::default() }),
         1 => Just(ChatEventKind::Failed),
+        1 => Just(ChatEventKind::Retried),
         1 => Just(ChatEventKind::Closed),
     ]
 }

@@ -183,7 +183,8 @@ fn variants_and_their_names_are_what_they_were() {
         OperationType: CreateChat = "createChat", RemoveParticipant = "removeParticipant";
         OperationStatus: Pending = "pending", Running = "running", WaitingForProvider = "waitingForProvider",
             Succeeded = "succeeded", Failed = "failed";
-        OperationErrorCode: ProviderRejected = "provider-rejected", AttemptsExhausted = "attempts-exhausted";
+        OperationErrorCode: ProviderRejected = "provider-rejected", AttemptsExhausted = "attempts-exhausted",
+            Cancelled = "cancelled";
         Scope: ChatsRead = "chats:read", ChatsWrite = "chats:write";
         Service: Sandbox = "sandbox", Telegram = "telegram";
     }
@@ -276,6 +277,7 @@ fn structures_have_the_fields_they_had() {
         | ChatEventKind::Renamed { title: _ }
         | ChatEventKind::Seen { person: _, properties: _ }
         | ChatEventKind::Failed
+        | ChatEventKind::Retried
         | ChatEventKind::Closed => {}
     }
 }

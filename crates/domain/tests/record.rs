@@ -260,3 +260,26 @@ fn a_close_ends_every_stay_and_nothing_comes_after_it() {
     assert_eq!(record.chat.title.len(), 1);
     assert_eq!(record.chat.status, ChatStatus::Closed);
 }
+
+#[test]
+fn a_chat_that_failed_may_be_tried_again_whatever_is_learnt_first() {
+    use ChatEventKind::{Failed, Retried};
+    use EventSource::Convoke;
+    let made = || ChatEventKind::GroupMade { owner: person(1), properties: UserProperties::default() };
+    let status = |told: &[(i64, ChatEventKind)]| {
+        let told = told.iter().cloned().map(|(at, kind)| (Convoke, at, kind));
+        let (there, back): (Vec<_>, Vec<_>) = (told.clone().collect(), told.rev().collect());
+        let statuses = [there, back].map(|told| record_of(told).chat.status);
+        assert_eq!(statuses[0], statuses[1]);
+        statuses[0]
+    };
+    assert_eq!(status(&[(5, Failed), (6, Retried)]), ChatStatus::Provisioning);
+    assert_eq!(status(&[(5, Failed), (6, Retried), (7, Failed)]), ChatStatus::Failed);
+    assert_eq!(status(&[(5, Failed), (6, Retried), (7, Failed), (8, Retried)]), ChatStatus::Provisioning);
+    assert_eq!(status(&[(5, Failed), (6, Retried), (7, made())]), ChatStatus::Active);
+    // The group that an attempt before the failure had made is found at last.
+    assert_eq!(status(&[(4, made()), (5, Failed), (6, Retried)]), ChatStatus::Active);
+    assert_eq!(status(&[(4, made()), (6, Retried)]), ChatStatus::Active);
+    assert_eq!(status(&[(6, Retried)]), ChatStatus::Provisioning);
+    assert_eq!(status(&[(5, Failed), (6, Retried), (7, ChatEventKind::Closed)]), ChatStatus::Closed);
+}

@@ -1,5 +1,7 @@
 //! From what messengers tell to what is kept and shown: the steps that both databases share.
 
+use std::time::Duration;
+
 use convoke_domain::{Chat, ChatEvent, ChatEventKind, EventSource, ParticipantId, Record, Timestamp, UserProperties};
 use convoke_provider::{CreatedGroup, ProviderEvent, ProviderEventKind, SeenPerson};
 
@@ -69,9 +71,23 @@ pub fn group_made(group: &CreatedGroup, owner: ParticipantId, recorded_at: Times
     own_event(GROUP_MADE_KEY, group.made_at, recorded_at, kind)
 }
 
-/// The event of a chat whose group could not be made.
-pub fn failed(at: Timestamp) -> ChatEvent {
-    own_event("convoke:failed", at, at, ChatEventKind::Failed)
+/// The event of a chat whose group could not be made, having been tried again so many times.
+pub fn failed(retries: i64, at: Timestamp, recorded_at: Timestamp) -> ChatEvent {
+    let key = if retries == 0 { "convoke:failed".to_owned() } else { format!("convoke:failed:{retries}") };
+    own_event(&key, at, recorded_at, ChatEventKind::Failed)
+}
+
+/// What the keys of all events of trying again are like.
+pub const RETRIED_KEYS: &str = "convoke:retried:%";
+
+/// The event of a chat that had failed and is tried again for the `number`th time.
+pub fn retried(number: i64, at: Timestamp, recorded_at: Timestamp) -> ChatEvent {
+    own_event(&format!("convoke:retried:{number}"), at, recorded_at, ChatEventKind::Retried)
+}
+
+/// When something happened of which it is known that it came after all else, whatever other clocks say.
+pub fn after(last_event_at: Timestamp, at: Timestamp) -> Timestamp {
+    at.max(last_event_at.plus(Duration::from_millis(1)))
 }
 
 fn own_event(key: &str, at: Timestamp, recorded_at: Timestamp, kind: ChatEventKind) -> ChatEvent {

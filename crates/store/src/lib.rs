@@ -11,6 +11,7 @@ mod examine;
 mod intake;
 mod lanes;
 mod measure;
+mod operator;
 mod page;
 mod placement;
 mod postgres;
@@ -30,6 +31,7 @@ pub use changes::Changes;
 pub use convoke_provider::{Account, AccountCondition, AccountId};
 pub use document::DOCUMENT_VERSION;
 pub use error::StoreError;
+pub use operator::{Cancellation, OperationDetails, OperationFilter, Retry};
 pub use page::{ChatPage, ChatWalk};
 pub use postgres::PostgresStore;
 pub use repository::{

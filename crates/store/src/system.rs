@@ -9,7 +9,7 @@ use convoke_domain::{
 };
 use convoke_provider::{CreatedGroup, Lane, ProviderEvent};
 
-use crate::error::Result;
+use crate::{Cancellation, OperationDetails, OperationFilter, Retry, error::Result};
 
 /// The service's own calls.
 #[async_trait]
@@ -20,14 +20,27 @@ pub trait SystemRepository: Send + Sync {
     /// Takes up to `claim.limit` operations that are due, one tenant after the other, under a lease with a new fence.
     async fn claim_operations(&self, claim: &Claim) -> Result<Vec<ClaimedOperation>>;
 
+    /// What is open, waiting longest first; or what stands at one status, of which what has ended comes last ended first.
+    async fn list_operations(&self, filter: &OperationFilter) -> Result<Vec<OperationDetails>>;
+
+    /// The operation of this id, whosever it is.
+    async fn find_operation_details(&self, id: OperationId) -> Result<Option<OperationDetails>>;
+
+    /// Has an operation that failed tried again from the first attempt, and a chat that failed with it provisioned again.
+    async fn retry_operation(&self, tenant: &TenantId, id: OperationId, at: Timestamp) -> Result<Retry>;
+
+    /// Ends an operation of which nothing was begun as failed, and with it the chat that was to be made.
+    async fn cancel_operation(&self, tenant: &TenantId, id: OperationId, at: Timestamp) -> Result<Cancellation>;
+
     /// Extends leases up to `until`; returns the operations whose lease was lost.
     async fn extend_leases(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<OperationId>>;
 
-    /// Keeps how far an operation has come, and once there is a group, whose it is; `false` if the lease was lost.
+    /// Keeps how far an operation has come, and once there is a group, whose it is; `false` if the lease was lost. No
+    /// progress says that nothing was begun: such an operation may be cancelled.
     async fn save_progress(
         &self,
         lease: &Lease,
-        progress: String,
+        progress: Option<String>,
         group: Option<&CreatedGroup>,
         at: Timestamp,
     ) -> Result<bool>;

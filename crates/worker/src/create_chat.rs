@@ -187,8 +187,9 @@ async fn save(
     progress: &Progress,
     group: Option<&CreatedGroup>,
 ) -> Result<(), Interruption> {
-    let text = serde_json::to_string(progress)
-        .map_err(|error| convoke_store::StoreError::Inconsistent(format!("progress: {error}")))?;
+    // Where nothing was begun nothing is kept: that is what operators may cancel.
+    let text = (*progress != Progress::default()).then(|| serde_json::to_string(progress)).transpose();
+    let text = text.map_err(|error| convoke_store::StoreError::Inconsistent(format!("progress: {error}")))?;
     let held = inner.store.save_progress(&operation.lease, text, group, inner.environment.now()).await?;
     if held { Ok(()) } else { Err(Interruption::LeaseLost) }
 }

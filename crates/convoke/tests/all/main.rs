@@ -5,6 +5,7 @@ mod commands;
 mod configuration;
 mod documents;
 mod metrics;
+mod operations;
 mod over_telegram;
 mod secrets;
 mod smuggling;

@@ -39,7 +39,8 @@ pub struct Attempts {
 /// How far an operation has come.
 pub struct Save {
     pub lease: Lease,
-    pub progress: String,
+    /// Nothing if nothing was begun.
+    pub progress: Option<String>,
     /// The group, once there is one.
     pub group: Option<CreatedGroup>,
     pub at: Timestamp,
@@ -114,7 +115,8 @@ async fn save_all(pool: &Pool, saves: &[Save]) -> Vec<Result<bool>> {
     for save in saves {
         let saved = pool.transaction(REQUEST_DEADLINE, |work| async move {
             let group = save.group.as_ref();
-            let is_saved = operations::save_progress(&work, &save.lease, &save.progress, group, save.at).await?;
+            let is_saved =
+                operations::save_progress(&work, &save.lease, save.progress.as_deref(), group, save.at).await?;
             if is_saved {
                 work.commit().await?;
             } else {
@@ -153,7 +155,7 @@ async fn save_together(mut queries: &AsyncPgConnection, saves: &[Save]) -> Done<
         .bind::<Array<Text>, _>(saves.iter().map(|save| save.lease.tenant.as_str()).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(saves.iter().map(|save| save.lease.operation_id.0).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(saves.iter().map(|save| save.lease.fence).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(saves.iter().map(|save| save.progress.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(saves.iter().map(|save| save.progress.as_deref()).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(saves.iter().map(|save| save.at.as_millis()).collect::<Vec<_>>())
         .bind::<Array<Nullable<Text>>, _>(saves.iter().map(name).collect::<Vec<_>>())
         .get_result(&mut queries)

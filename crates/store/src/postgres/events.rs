@@ -65,6 +65,11 @@ impl LockedChat {
         }
         Ok(Some(Record { chat: document::parse(&self.document)?, last_event_at: self.last_event_at }))
     }
+
+    /// When what comes after all else that is known of it happened.
+    pub fn next_instant(&self, at: Timestamp) -> Timestamp {
+        intake::after(self.last_event_at, at)
+    }
 }
 
 /// Locks a chat's row. Whoever locks an operation too does so after it.

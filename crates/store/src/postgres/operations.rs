@@ -18,6 +18,7 @@ use super::{
     accounts, events,
     failure::Outcome as Done,
     pool::{Pool, UPKEEP_DEADLINE},
+    retries,
     schema::operations,
     sql::Sql,
 };
@@ -251,7 +252,7 @@ fn on_held<'a, ST>(lease: &'a Lease, text: &str) -> Sql<'a, ST> {
 pub async fn save_progress(
     mut queries: &AsyncPgConnection,
     lease: &Lease,
-    progress: &str,
+    progress: Option<&str>,
     group: Option<&CreatedGroup>,
     at: Timestamp,
 ) -> Done<bool> {
@@ -262,7 +263,7 @@ pub async fn save_progress(
         events::lock(queries, &lease.tenant, chat).await?;
         set_group(queries, &lease.tenant, chat, group, None).await?;
     }
-    let save = on_held::<()>(lease, SAVE).bind::<Text, _>(progress).bind::<BigInt, _>(at.as_millis());
+    let save = on_held::<()>(lease, SAVE).bind::<Nullable<Text>, _>(progress).bind::<BigInt, _>(at.as_millis());
     Ok(save.execute(&mut queries).await? == 1)
 }
 
@@ -360,7 +361,7 @@ async fn finish(
             }
         }
         Outcome::GivenUp(_) if kind == OperationType::CreateChat.as_str() => {
-            events::apply(queries, environment, chat, &[intake::failed(at)]).await?;
+            retries::fail(queries, environment, chat, at).await?;
         }
         Outcome::GivenUp(_) | Outcome::Postponed { .. } | Outcome::Moved { .. } => {}
     }

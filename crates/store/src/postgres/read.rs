@@ -89,7 +89,7 @@ pub async fn invitation(
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = operations, check_for_backend(diesel::pg::Pg))]
-struct OperationRow {
+pub struct OperationRow {
     id: Uuid,
     chat_id: Uuid,
     kind: String,
@@ -113,7 +113,7 @@ pub async fn operation(
 }
 
 impl OperationRow {
-    fn into_operation(self) -> Result<Operation> {
+    pub fn into_operation(self) -> Result<Operation> {
         let status = OperationStatus::from_name(&self.state).ok_or_else(|| rows::inconsistent("state", &self.state))?;
         let waits = matches!(status, OperationStatus::Pending | OperationStatus::WaitingForProvider);
         Ok(Operation {

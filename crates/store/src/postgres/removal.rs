@@ -62,7 +62,7 @@ async fn decide(queries: &AsyncPgConnection, tenant: &TenantId, removal: &NewRem
         return Ok(Removal::IsOwner);
     }
     let operation = if is_in {
-        match under_way(queries, tenant, removal).await? {
+        match under_way(queries, tenant, removal.chat_id, removal.participant_id).await? {
             Some(operation) => operation,
             None => insert(queries, &chat, removal, OperationStatus::Pending).await?,
         }
@@ -105,18 +105,20 @@ async fn owner(mut queries: &AsyncPgConnection, tenant: &TenantId, chat: ChatId)
     })
 }
 
-async fn under_way(
+/// The removal of this person from this chat that has not ended.
+pub async fn under_way(
     mut queries: &AsyncPgConnection,
     tenant: &TenantId,
-    removal: &NewRemoval,
+    chat: ChatId,
+    person: ParticipantId,
 ) -> Outcome<Option<OperationId>> {
     // The condition of the index operations_one_removal, as it stands there: bound values would not lead to it.
     const FIND: &str = "select id from operations where tenant_id = $1 and chat_id = $2 and person_id = $3 \
         and kind = 'removeParticipant' and state not in ('succeeded', 'failed')";
     let find = Sql::<SqlUuid>::new(FIND)
         .bind::<Text, _>(tenant.as_str())
-        .bind::<SqlUuid, _>(removal.chat_id.0)
-        .bind::<SqlUuid, _>(removal.participant_id.0);
+        .bind::<SqlUuid, _>(chat.0)
+        .bind::<SqlUuid, _>(person.0);
     let id: Option<Uuid> = find.get_result(&mut queries).await.optional()?;
     Ok(id.map(OperationId))
 }

@@ -9,13 +9,13 @@ use convoke_provider::{CreatedGroup, ProviderEvent};
 use super::{
     PostgresStore,
     attempts::{Making, Save},
-    counts, events, examine, migrations, operations,
+    counts, events, examine, migrations, operations, operator,
     pool::UPKEEP_DEADLINE,
     tokens, upkeep,
 };
 use crate::{
-    Claim, ClaimedOperation, Connections, DoctorReport, Lease, NewToken, OpenOperations, Outcome, Retention,
-    StoredToken, SystemRepository,
+    Cancellation, Claim, ClaimedOperation, Connections, DoctorReport, Lease, NewToken, OpenOperations,
+    OperationDetails, OperationFilter, Outcome, Retention, Retry, StoredToken, SystemRepository,
     error::{Result, StoreError},
 };
 
@@ -39,6 +39,43 @@ impl SystemRepository for PostgresStore {
         Ok(claimed)
     }
 
+    async fn list_operations(&self, filter: &OperationFilter) -> Result<Vec<OperationDetails>> {
+        Ok(self.pool.once(UPKEEP_DEADLINE, |own| async move { operator::list(&own, filter).await }).await?)
+    }
+
+    async fn find_operation_details(&self, id: OperationId) -> Result<Option<OperationDetails>> {
+        Ok(self.pool.once(UPKEEP_DEADLINE, |own| async move { operator::find(&own, id).await }).await?)
+    }
+
+    async fn retry_operation(&self, tenant: &TenantId, id: OperationId, at: Timestamp) -> Result<Retry> {
+        let environment = self.environment.as_ref();
+        let retried = self.pool.transaction(UPKEEP_DEADLINE, |work| async move {
+            let retried = operator::retry(&work, environment, tenant, id, at).await?;
+            work.commit().await?;
+            Ok(retried)
+        });
+        let (retry, chat) = retried.await?;
+        if let Some(chat) = chat {
+            self.herald.chat(chat);
+            self.herald.operations();
+        }
+        Ok(retry)
+    }
+
+    async fn cancel_operation(&self, tenant: &TenantId, id: OperationId, at: Timestamp) -> Result<Cancellation> {
+        let environment = self.environment.as_ref();
+        let cancelled = self.pool.transaction(UPKEEP_DEADLINE, |work| async move {
+            let cancelled = operator::cancel(&work, environment, tenant, id, at).await?;
+            work.commit().await?;
+            Ok(cancelled)
+        });
+        let (cancellation, chat) = cancelled.await?;
+        if let Some(chat) = chat {
+            self.herald.chat(chat);
+        }
+        Ok(cancellation)
+    }
+
     async fn extend_leases(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<OperationId>> {
         self.write_once(|own| async move { operations::extend(&own, leases, until).await }).await
     }
@@ -46,7 +83,7 @@ impl SystemRepository for PostgresStore {
     async fn save_progress(
         &self,
         lease: &Lease,
-        progress: String,
+        progress: Option<String>,
         group: Option<&CreatedGroup>,
         at: Timestamp,
     ) -> Result<bool> {

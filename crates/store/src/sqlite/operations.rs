@@ -18,7 +18,7 @@ use diesel::{
 use super::{
     accounts, events,
     id::Id,
-    people,
+    people, retries,
     schema::{chat_events, chats, operations, people as people_table},
 };
 use crate::{
@@ -34,7 +34,7 @@ const RUNNING: &str = OperationStatus::Running.as_str();
 const WAITING: &str = OperationStatus::WaitingForProvider.as_str();
 
 /// Operations that wait, in the very words of the partial index: SQLite does not use one for values that are bound.
-fn waits() -> SqlLiteral<Bool> {
+pub fn waits() -> SqlLiteral<Bool> {
     sql("state in ('pending', 'waitingForProvider')")
 }
 
@@ -52,7 +52,7 @@ macro_rules! running {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = operations)]
-struct OperationRow {
+pub struct OperationRow {
     id: Id,
     chat_id: Id,
     kind: String,
@@ -71,7 +71,7 @@ pub fn find(connection: &mut SqliteConnection, tenant: &TenantId, id: OperationI
 }
 
 impl OperationRow {
-    fn into_operation(self) -> Result<Operation> {
+    pub fn into_operation(self) -> Result<Operation> {
         let status = OperationStatus::from_name(&self.state).ok_or_else(|| rows::inconsistent("state", &self.state))?;
         let waits = matches!(status, OperationStatus::Pending | OperationStatus::WaitingForProvider);
         Ok(Operation {
@@ -289,7 +289,7 @@ pub fn extend(connection: &mut SqliteConnection, leases: &[Lease], until: Timest
 pub fn save_progress(
     connection: &mut SqliteConnection,
     lease: &Lease,
-    progress: &str,
+    progress: Option<&str>,
     group: Option<&CreatedGroup>,
     at: Timestamp,
 ) -> Result<bool> {
@@ -378,7 +378,7 @@ pub fn finish(
         }
         Outcome::GivenUp(error) => {
             if kind == OperationType::CreateChat.as_str() {
-                events::apply(connection, tenant, chat_id, &[intake::failed(at)])?;
+                retries::fail(connection, tenant, chat_id, at)?;
             }
             end(connection, lease, OperationStatus::Failed, Some(error), at)?;
         }

@@ -1,7 +1,7 @@
 //! A request to remove somebody: looked at and, where it stands, turned into work, in one transaction.
 
 use convoke_domain::{
-    Chat, ChatEventKind, ChatStatus, OperationId, OperationStatus, OperationType, ParticipantId, TenantId,
+    Chat, ChatEventKind, ChatId, ChatStatus, OperationId, OperationStatus, OperationType, ParticipantId, TenantId,
 };
 use diesel::{SqliteConnection, dsl::sql, prelude::*, sql_types::Bool};
 
@@ -31,7 +31,7 @@ pub fn request(connection: &mut SqliteConnection, tenant: &TenantId, removal: &N
     }
     // Whoever is out already needs no removal, even if one is under way.
     let is_in = participant.is_in();
-    let under_way = if is_in { under_way(connection, tenant, removal)? } else { None };
+    let under_way = if is_in { under_way(connection, tenant, removal.chat_id, removal.participant_id)? } else { None };
     if under_way.is_none() {
         let operation = NewOperation {
             id: removal.operation_id,
@@ -62,15 +62,17 @@ fn owner(connection: &mut SqliteConnection, tenant: &TenantId, chat: &Chat) -> R
     })
 }
 
-fn under_way(
+/// The removal of this person from this chat that has not ended.
+pub fn under_way(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
-    removal: &NewRemoval,
+    chat: ChatId,
+    person: ParticipantId,
 ) -> Result<Option<OperationId>> {
     let id: Option<Id> = operations::table
         .filter(operations::tenant_id.eq(tenant.as_str()))
-        .filter(operations::chat_id.eq(Id(removal.chat_id.0)))
-        .filter(operations::person_id.eq(Id(removal.participant_id.0)))
+        .filter(operations::chat_id.eq(Id(chat.0)))
+        .filter(operations::person_id.eq(Id(person.0)))
         // In the very words of the partial index, which SQLite does not use for values that are bound.
         .filter(sql::<Bool>("kind = 'removeParticipant' and state not in ('succeeded', 'failed')"))
         .select(operations::id)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use convoke_domain::{ChatId, OperationId, Service, Timestamp, TokenId};
+use convoke_domain::{ChatId, OperationId, Service, TenantId, Timestamp, TokenId};
 use convoke_provider::{CreatedGroup, ProviderEvent};
 use diesel::{SqliteConnection, prelude::*};
 use diesel_migrations::MigrationHarness;
@@ -11,13 +11,14 @@ use diesel_migrations::MigrationHarness;
 use super::{
     SqliteStore, events, examine,
     id::Id,
-    known_migrations, operations,
+    known_migrations, operations, operator,
     schema::{chats, idempotency_keys, operations as operations_table},
     tokens,
 };
 use crate::{
-    Claim, ClaimedOperation, Connections, DOCUMENT_VERSION, DoctorReport, Lease, NewToken, OpenOperations, Outcome,
-    Retention, StoredToken, SystemRepository, document,
+    Cancellation, Claim, ClaimedOperation, Connections, DOCUMENT_VERSION, DoctorReport, Lease, NewToken,
+    OpenOperations, OperationDetails, OperationFilter, Outcome, Retention, Retry, StoredToken, SystemRepository,
+    document,
     error::{Result, StoreError},
     rows,
 };
@@ -52,6 +53,35 @@ impl SystemRepository for SqliteStore {
         Ok(claimed)
     }
 
+    async fn list_operations(&self, filter: &OperationFilter) -> Result<Vec<OperationDetails>> {
+        let filter = filter.clone();
+        self.threads.read_at_leisure(move |connection| operator::list(connection, &filter)).await
+    }
+
+    async fn find_operation_details(&self, id: OperationId) -> Result<Option<OperationDetails>> {
+        self.threads.read_at_leisure(move |connection| operator::find(connection, id)).await
+    }
+
+    async fn retry_operation(&self, tenant: &TenantId, id: OperationId, at: Timestamp) -> Result<Retry> {
+        let tenant = tenant.clone();
+        let (retry, chat) = self.threads.write(move |connection| operator::retry(connection, &tenant, id, at)).await?;
+        if let Some(chat) = chat {
+            self.changes.chat_changed(chat);
+            self.changes.operations.notify_one();
+        }
+        Ok(retry)
+    }
+
+    async fn cancel_operation(&self, tenant: &TenantId, id: OperationId, at: Timestamp) -> Result<Cancellation> {
+        let tenant = tenant.clone();
+        let (cancellation, chat) =
+            self.threads.write(move |connection| operator::cancel(connection, &tenant, id, at)).await?;
+        if let Some(chat) = chat {
+            self.changes.chat_changed(chat);
+        }
+        Ok(cancellation)
+    }
+
     async fn extend_leases(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<OperationId>> {
         let leases = leases.to_vec();
         self.threads.write(move |connection| operations::extend(connection, &leases, until)).await
@@ -60,13 +90,13 @@ impl SystemRepository for SqliteStore {
     async fn save_progress(
         &self,
         lease: &Lease,
-        progress: String,
+        progress: Option<String>,
         group: Option<&CreatedGroup>,
         at: Timestamp,
     ) -> Result<bool> {
         let (lease, group) = (lease.clone(), group.cloned());
         let save = move |connection: &mut SqliteConnection| {
-            operations::save_progress(connection, &lease, &progress, group.as_ref(), at)
+            operations::save_progress(connection, &lease, progress.as_deref(), group.as_ref(), at)
         };
         self.threads.write(save).await
     }

@@ -156,7 +156,7 @@ fn everyday(connection: &mut SqliteConnection) {
     let group = CreatedGroup { provider_chat_id: "group".to_owned(), owner: person("owner"), made_at: NOW };
     let lease = claim(connection);
     operations::extend(connection, std::slice::from_ref(&lease), NOW).unwrap();
-    operations::save_progress(connection, &lease, "{}", Some(&group), NOW).unwrap();
+    operations::save_progress(connection, &lease, Some("{}"), Some(&group), NOW).unwrap();
     let made = Outcome::ChatMade { group, invitation: String::new() };
     operations::finish(connection, &environment, &lease, &made, NOW).unwrap();
 

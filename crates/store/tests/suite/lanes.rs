@@ -41,7 +41,7 @@ pub async fn a_moved_operation_is_due_in_its_new_lane(world: &World) {
     let operation = world.register_new(&acme, world.new_chat("To be made")).await.operation_id;
     let claimed = world.claim_only().await;
     let progress = "[1]".to_owned();
-    assert!(world.store.save_progress(&claimed.lease, progress.clone(), None, second(1)).await.unwrap());
+    assert!(world.store.save_progress(&claimed.lease, Some(progress.clone()), None, second(1)).await.unwrap());
     let moved = Outcome::Moved { lane: "sandbox:one".to_owned() };
     assert!(world.store.finish_attempt(&claimed.lease, moved, second(2)).await.unwrap());
     let shown = world.operation(&acme, operation).await;

@@ -132,7 +132,7 @@ impl Model<'_> {
         let (world, now) = (self.world, self.now);
         let progress = format!("[{}]", self.chance.below(1_000));
         let Some((lease, _, known)) = self.any_lease() else { return };
-        let saved = world.store.save_progress(&lease, progress.clone(), None, now).await.unwrap();
+        let saved = world.store.save_progress(&lease, Some(progress.clone()), None, now).await.unwrap();
         assert_eq!(saved, known.is_some());
         if let Some(known) = known {
             known.progress = Some(progress);

@@ -12,6 +12,7 @@ mod list_model;
 mod lists;
 mod opening;
 mod operations;
+mod operators;
 mod outcomes;
 mod placements;
 mod registration;
@@ -166,6 +167,20 @@ behaviours! {
         a_removal_of_somebody_who_is_gone_succeeds_without_events,
         a_removal_tells_the_messengers_names,
         an_outcome_outlives_the_store,
+    }
+    operators {
+        what_is_open_is_listed_waiting_longest_first,
+        a_creation_that_failed_is_tried_again_and_its_chat_provisioned,
+        what_was_begun_is_known_to_whoever_tries_again,
+        only_what_failed_is_tried_again,
+        of_many_who_try_again_at_once_one_does,
+        a_removal_that_failed_is_tried_again_unless_another_one_is_under_way,
+        what_waits_for_an_account_that_is_gone_is_tried_again_by_any,
+        what_was_not_begun_is_cancelled,
+        what_may_have_been_begun_is_not_cancelled,
+        a_removal_that_is_cancelled_leaves_the_participation_as_it_is,
+        a_claim_and_a_cancellation_at_once_share_nothing,
+        whoever_waits_for_work_is_woken_by_a_retry,
     }
     lease_model {
         leases_follow_a_small_model,

@@ -176,7 +176,7 @@ pub async fn progress_is_given_to_the_next_claim(world: &World) {
     let claimed = world.claim_at(second(1)).await;
     let group = group_of(claimed.chat_id, second(1));
     let progress = r#"{"step":"é"}"#.to_owned();
-    assert!(world.store.save_progress(&claimed.lease, progress.clone(), Some(&group), second(2)).await.unwrap());
+    assert!(world.store.save_progress(&claimed.lease, Some(progress.clone()), Some(&group), second(2)).await.unwrap());
     assert_eq!(world.operation(&acme, operation).await.updated_at, second(2));
     assert_eq!(world.store.sweep_expired_leases(second(100)).await.unwrap(), 1);
     let again = world.claim_at(second(100)).await;
@@ -184,7 +184,7 @@ pub async fn progress_is_given_to_the_next_claim(world: &World) {
     assert_eq!(again.attempts, 2);
     assert!(again.lease.fence > claimed.lease.fence);
     let newer = "{}".to_owned();
-    assert!(world.store.save_progress(&again.lease, newer.clone(), None, second(101)).await.unwrap());
+    assert!(world.store.save_progress(&again.lease, Some(newer.clone()), None, second(101)).await.unwrap());
     assert!(world.finish(&again.lease, Outcome::Postponed { until: second(102), counts: true }).await);
     assert_eq!(world.claim_at(second(102)).await.progress, Some(newer));
 }
@@ -194,7 +194,7 @@ pub async fn a_chat_is_made_under_the_title_it_was_registered_with(world: &World
     work_due(world, &acme, second(0)).await;
     let claimed = world.claim_at(second(1)).await;
     let group = group_of(claimed.chat_id, second(1));
-    assert!(world.store.save_progress(&claimed.lease, "{}".to_owned(), Some(&group), second(1)).await.unwrap());
+    assert!(world.store.save_progress(&claimed.lease, Some("{}".to_owned()), Some(&group), second(1)).await.unwrap());
     // The group is there, and somebody renames it before its making is confirmed.
     world.record(&[renamed(&group.provider_chat_id, second(2), "Another title")]).await;
     assert_eq!(world.store.sweep_expired_leases(second(100)).await.unwrap(), 1);
@@ -277,7 +277,7 @@ async fn assert_changes_nothing(world: &World, claimed: &ClaimedOperation) {
     let before = seen().await;
     let other_group =
         convoke_provider::CreatedGroup { provider_chat_id: "another group".to_owned(), ..group_of(chat, second(70)) };
-    let saved = world.store.save_progress(lease, "[]".to_owned(), Some(&other_group), second(70)).await.unwrap();
+    let saved = world.store.save_progress(lease, Some("[]".to_owned()), Some(&other_group), second(70)).await.unwrap();
     assert!(!saved);
     let outcomes = [
         chat_made(other_group),

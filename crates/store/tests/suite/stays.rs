@@ -93,7 +93,7 @@ pub async fn members_who_were_told_before_the_chat_is_active_are_kept(world: &Wo
     let claimed = world.claim_only().await;
     let group = group_of(accepted.chat_id, second(1));
     let progress = "{}".to_owned();
-    assert!(world.store.save_progress(&claimed.lease, progress, Some(&group), second(1)).await.unwrap());
+    assert!(world.store.save_progress(&claimed.lease, Some(progress), Some(&group), second(1)).await.unwrap());
     world.record(&[joined(&group.provider_chat_id, second(2), "ana")]).await;
     let record = world.chat(&acme, accepted.chat_id).await;
     assert_eq!((record.status, record.participants.len()), (ChatStatus::Provisioning, 1));

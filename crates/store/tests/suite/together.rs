@@ -56,7 +56,7 @@ pub async fn attempts_that_end_at_once_are_each_what_they_are(world: &World) {
 
     let saved = at_once(claimed.iter().zip(&groups).map(|(operation, group)| {
         let (store, lease, group) = (world.store.clone(), operation.lease.clone(), group.clone());
-        async move { store.save_progress(&lease, "{}".to_owned(), Some(&group), second(3)).await }
+        async move { store.save_progress(&lease, Some("{}".to_owned()), Some(&group), second(3)).await }
     }))
     .await;
     let refused: Vec<usize> = (0..OPERATIONS).filter(|place| saved[*place].is_err()).collect();
