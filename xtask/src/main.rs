@@ -22,6 +22,7 @@ mod python;
 mod repository;
 mod supply_chain;
 mod test;
+mod torture;
 mod unused;
 
 use std::{process::ExitCode, time::Instant};
@@ -90,6 +91,8 @@ enum Command {
     OpenapiLint,
     /// Lists what the program is made of, as CycloneDX, in target/convoke.cdx.json.
     Sbom,
+    /// Keeps the service's promises under ill treatment: `cargo xtask torture start-together --small`; `--list` names all.
+    Torture(torture::Arguments),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -172,6 +175,7 @@ fn main() -> ExitCode {
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),
         Command::Sbom => supply_chain::sbom(),
+        Command::Torture(arguments) => torture::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

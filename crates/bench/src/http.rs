@@ -83,8 +83,3 @@ fn successful(path: &str, answer: Answer) -> Result<Answer, Failure> {
         Err(format!("{path}: {} {}", answer.status, answer.body).into())
     }
 }
-
-/// Whether somebody at `address` answers `path` with 200.
-pub fn is_well(address: &str, path: &str) -> bool {
-    Client::connect(address, "").and_then(|mut client| client.get(path)).is_ok_and(|answer| answer.status == 200)
-}

@@ -4,7 +4,6 @@
 
 mod bench;
 mod ceiling;
-mod chance;
 mod figures;
 mod http;
 mod limit;

@@ -1,5 +1,5 @@
-//! What tests stand on: a throw-away PostgreSQL with a database for every test, an issuer of tokens, honest
-//! and forged, and a clock and chance that can be foretold. Never a dependency of anything that is shipped.
+//! What tests stand on: a throw-away PostgreSQL with a database for every test, the service as a process, an issuer of
+//! tokens, honest and forged, and a clock and chance that can be foretold. Never a dependency of anything that is shipped.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -16,15 +16,19 @@
 //! # }
 //! ```
 
+mod chance;
 mod cluster;
 mod database;
 mod environment;
 pub mod jwt;
+mod program;
 mod programs;
 
+pub use chance::Chance;
 pub use cluster::{Cluster, ClusterOptions};
 pub use database::{
     POSTGRES_VARIABLE, TestDatabase, create_database, create_database_at, ensure_template, postgres_url,
 };
 pub use environment::TestEnvironment;
+pub use program::{Process, Program, ask_status, free_address};
 pub use programs::{HOW_TO_INSTALL, find_programs};

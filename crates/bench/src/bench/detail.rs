@@ -2,15 +2,15 @@
 
 use std::{fs, path::PathBuf, process::Child};
 
+use convoke_test_support::{ask_status, free_address};
+
 use super::{Bench, in_turn, path_of, ratio};
 use crate::{
     Failure,
     figures::Figures,
-    http,
     limit::{self, Script},
     load::{PERCENTILES, Question},
     report,
-    service::free_address,
 };
 
 /// How many chats are read.
@@ -85,7 +85,7 @@ impl Ceiling {
         let child = command.args(["ceiling", "--address", &address, "--file"]).arg(file).spawn()?;
         let ceiling = Self { address, child };
         for _ in 0..500 {
-            if http::is_well(&ceiling.address, "/") {
+            if ask_status(&ceiling.address, "/").is_ok_and(|status| status == 200) {
                 return Ok(ceiling);
             }
             std::thread::sleep(std::time::Duration::from_millis(10));

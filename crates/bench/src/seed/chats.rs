@@ -6,9 +6,8 @@ use convoke_domain::{
     Service, TenantId, Timestamp, UserProperties,
 };
 use convoke_store::NewChat;
+use convoke_test_support::Chance;
 use uuid::Uuid;
-
-use crate::chance::Chance;
 
 /// The first day of the two years, 2024-11-01.
 pub const FIRST_DAY: Timestamp = Timestamp::from_millis(1_730_419_200_000);

@@ -1,12 +1,14 @@
-//! Chance that is the same in every run, so that two runs measure the same.
+//! Chance that is the same in every run, so that two runs measure the same, and a failure can be had again.
 
 use uuid::{Builder, Uuid};
 
 /// Numbers that look random: splitmix64, <https://prng.di.unimi.it/splitmix64.c>.
+#[derive(Debug, Clone)]
 pub struct Chance(u64);
 
 impl Chance {
     /// The numbers of this seed.
+    #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -1,0 +1,98 @@
+//! The promises, kept by real processes, real databases and real sockets under ill treatment. `cargo xtask torture` builds
+//! what is needed and runs it; docs/torture.md tells what each torture proves.
+
+mod api;
+mod database;
+mod outcome;
+mod setting;
+mod start_together;
+
+use std::{future::Future, path::PathBuf, pin::Pin, process::ExitCode, time::Instant};
+
+use clap::Parser;
+use outcome::{Outcome, table};
+use setting::Setting;
+use tokio::runtime::Runtime;
+
+/// What kept a torture from coming to its end; a promise that was broken is a line of its [`Outcome`].
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+type Run = for<'a> fn(&'a Setting) -> Pin<Box<dyn Future<Output = Result<Outcome, Failure>> + 'a>>;
+
+/// A torture, by the name that it is called by.
+struct Torture {
+    name: &'static str,
+    about: &'static str,
+    run: Run,
+}
+
+/// All of them, in the order in which they are run.
+const TORTURES: &[Torture] = &[Torture {
+    name: "start-together",
+    about: "six processes start at once on an empty PostgreSQL database: it is migrated once",
+    run: |setting| Box::pin(start_together::run(setting)),
+}];
+
+#[derive(Parser)]
+#[command(name = "convoke-torture", about)]
+struct Arguments {
+    /// Which tortures; without any, all of them
+    names: Vec<String>,
+    /// The edition of `.ci/run`: all of them in five minutes together
+    #[arg(long)]
+    small: bool,
+    /// The seed of all chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The program that is tortured
+    #[arg(long)]
+    program: PathBuf,
+    /// Only says which tortures there are
+    #[arg(long)]
+    list: bool,
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Torture>, Failure> {
+    if names.is_empty() {
+        return Ok(TORTURES.iter().collect());
+    }
+    let find = |name: &String| {
+        let found = TORTURES.iter().find(|torture| torture.name == name);
+        found.ok_or_else(|| format!("there is no torture {name}; --list says which there are").into())
+    };
+    names.iter().map(find).collect()
+}
+
+fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    if arguments.list {
+        for torture in TORTURES {
+            println!("{:<20} {}", torture.name, torture.about);
+        }
+        return Ok(true);
+    }
+    let program = arguments.program.canonicalize()?;
+    let setting = Setting { small: arguments.small, program, seed: arguments.seed };
+    let runtime = Runtime::new()?;
+    let mut told = Vec::new();
+    for torture in chosen(&arguments.names)? {
+        eprintln!("torture {}: {}", torture.name, torture.about);
+        let begun = Instant::now();
+        let outcome = runtime.block_on((torture.run)(&setting)).unwrap_or_else(|failure| Outcome::failed(&*failure));
+        let verdict = if outcome.is_kept() { "ok" } else { "FAILED" };
+        eprintln!("torture {}: {verdict} ({:.1} s)", torture.name, begun.elapsed().as_secs_f32());
+        told.push((torture.name, outcome));
+    }
+    print!("{}", table(&told));
+    Ok(told.iter().all(|(_, outcome)| outcome.is_kept()))
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("convoke-torture: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

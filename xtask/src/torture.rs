@@ -1,0 +1,76 @@
+//! Promises kept under ill treatment. All of it is in `crates/torture`; here it is built, with the service beside it, and
+//! told where everything lies.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::{
+    Failure,
+    install::{self, Recipe},
+    postgres,
+    process::finish,
+    repository,
+};
+
+const STRACE: &[Recipe] = &[
+    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "strace"]],
+    &[&["dnf", "install", "--assumeyes", "strace"]],
+    &[&["apk", "add", "strace"]],
+    &[&["pacman", "--sync", "--refresh", "--noconfirm", "strace"]],
+];
+const HOW_TO_INSTALL_STRACE: &str =
+    "strace is missing, which sees what is written when: `apt-get install strace` installs it";
+
+/// How it is run.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Which tortures; without any, all of them.
+    names: Vec<String>,
+    /// The edition of `.ci/run`: all of them in five minutes together, and nothing is built for release.
+    #[arg(long)]
+    small: bool,
+    /// The seed of all chance.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The program that is tortured; without it, that of this repository is built.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Only says which tortures there are.
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs tortures, and prints a table of what they found.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    postgres::provide()?;
+    install::provide("strace", || install::is_program("strace"), STRACE, HOW_TO_INSTALL_STRACE)?;
+    let torture = build("convoke-torture", arguments.small)?;
+    let program = match &arguments.program {
+        Some(program) => program.clone(),
+        None => build("convoke", arguments.small)?,
+    };
+    let mut command = Command::new(torture);
+    command.arg("--program").arg(program).args(&arguments.names);
+    if arguments.small {
+        command.arg("--small");
+    }
+    if arguments.list {
+        command.arg("--list");
+    }
+    if let Some(seed) = arguments.seed {
+        command.arg("--seed").arg(seed.to_string());
+    }
+    finish(&mut command, "the torture")
+}
+
+/// Builds a package of its own, so that the service has its own features alone, as it is shipped; gives the program.
+fn build(package: &str, is_small: bool) -> Result<PathBuf, Failure> {
+    let mut command = repository::cargo();
+    command.args(["build", "--locked", "--package", package]);
+    if !is_small {
+        command.arg("--release");
+    }
+    finish(&mut command, "the build")?;
+    let folder = repository::metadata()?.target_directory.into_std_path_buf();
+    let profile = if is_small { "debug" } else { "release" };
+    Ok(folder.join(profile).join(format!("{package}{}", std::env::consts::EXE_SUFFIX)))
+}
