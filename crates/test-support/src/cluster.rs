@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::TcpListener,
     os::unix::{
         fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
@@ -12,7 +11,10 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use crate::programs::{HOW_TO_INSTALL, find_programs, other_user};
+use crate::{
+    program::free_address,
+    programs::{HOW_TO_INSTALL, find_programs, other_user},
+};
 
 /// How a cluster is set up.
 #[derive(Debug, Clone)]
@@ -137,8 +139,8 @@ impl Cluster {
     fn start_on_a_free_port(&mut self) -> Result<(), String> {
         let mut outcome = Ok(());
         for _ in 0..5 {
-            let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-            self.port = free.map_err(told("loopback interface"))?.port();
+            let address = free_address().map_err(told("loopback interface"))?;
+            self.port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
             outcome = self.start_again();
             if outcome.is_ok() {
                 break;

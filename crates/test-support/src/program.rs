@@ -38,6 +38,15 @@ impl Program {
         self
     }
 
+    /// The same listening always where it listens the first time, so that its clients find it again.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub fn at_fixed_addresses(self) -> io::Result<Self> {
+        let (address, admin) = (free_address()?, free_address()?);
+        Ok(self.with("CONVOKE__SERVER__BIND", &address).with("CONVOKE__ADMIN__BIND", &admin))
+    }
+
     /// The folder that it is started in.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -207,10 +216,23 @@ impl Drop for Process {
 
 /// An address of the loopback interface that nobody listens on, now.
 ///
+/// Its port is below those that systems give to connections, so that nothing takes it while a service that is being
+/// restarted is away: not even a client that connects to it, which then would speak with itself.
+///
 /// # Errors
 /// If there is none.
 pub fn free_address() -> io::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    let mut last = io::Error::other("no port is free");
+    for _ in 0..50 {
+        let mut chance = [0; 2];
+        getrandom::fill(&mut chance).map_err(|error| io::Error::other(error.to_string()))?;
+        let port = 10_000 + u16::from_le_bytes(chance) % 22_000;
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => return Ok(listener.local_addr()?.to_string()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// The status that `address` answers a GET of `path` with.

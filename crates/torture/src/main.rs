@@ -3,9 +3,21 @@
 
 mod api;
 mod database;
+mod idempotency;
+mod kill9;
+mod lost_answer;
+mod operations;
 mod outcome;
+mod postgres_away;
+mod proof;
+mod proxy;
 mod setting;
 mod start_together;
+mod strace;
+mod sync_before_answer;
+mod visitors;
+mod watch;
+mod writers;
 
 use std::{future::Future, path::PathBuf, pin::Pin, process::ExitCode, time::Instant};
 
@@ -27,11 +39,48 @@ struct Torture {
 }
 
 /// All of them, in the order in which they are run.
-const TORTURES: &[Torture] = &[Torture {
-    name: "start-together",
-    about: "six processes start at once on an empty PostgreSQL database: it is migrated once",
-    run: |setting| Box::pin(start_together::run(setting)),
-}];
+const TORTURES: &[Torture] = &[
+    Torture {
+        name: "kill9-sqlite",
+        about: "kill -9 at random moments under 16 writers, on SQLite",
+        run: |setting| Box::pin(kill9::on_sqlite(setting)),
+    },
+    Torture {
+        name: "kill9-postgres",
+        about: "kill -9 at random moments under 16 writers, on PostgreSQL",
+        run: |setting| Box::pin(kill9::on_postgres(setting)),
+    },
+    Torture {
+        name: "sync-before-answer",
+        about: "on SQLite the log is on disk before a 202 leaves, as strace sees it",
+        run: |setting| Box::pin(sync_before_answer::run(setting)),
+    },
+    Torture {
+        name: "postgres-away",
+        about: "PostgreSQL crashes, is away, and falls silent, under 16 writers",
+        run: |setting| Box::pin(postgres_away::run(setting)),
+    },
+    Torture {
+        name: "lost-answer",
+        about: "PostgreSQL commits, and its answer is lost",
+        run: |setting| Box::pin(lost_answer::run(setting)),
+    },
+    Torture {
+        name: "operations",
+        about: "three workers, one of which is killed or frozen every second",
+        run: |setting| Box::pin(operations::run(setting)),
+    },
+    Torture {
+        name: "idempotency",
+        about: "20 times the same at once, and again after kill -9 between commit and answer",
+        run: |setting| Box::pin(idempotency::run(setting)),
+    },
+    Torture {
+        name: "start-together",
+        about: "six processes start at once on an empty PostgreSQL database: it is migrated once",
+        run: |setting| Box::pin(start_together::run(setting)),
+    },
+];
 
 #[derive(Parser)]
 #[command(name = "convoke-torture", about)]
