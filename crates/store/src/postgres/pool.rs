@@ -38,6 +38,10 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(2);
 /// How long work of the service's own may take.
 pub const UPKEEP_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How a transaction that writes begins. Who falls silent in the middle of one, frozen or cut off, holds its locks no
+/// longer than this: the server ends the connection, and whoever waits for those rows goes on.
+const BEGIN: &str = "begin isolation level read committed; set local idle_in_transaction_session_timeout = '5s'";
+
 /// How often something is tried that the server refused.
 const ATTEMPTS: u32 = 3;
 
@@ -240,7 +244,7 @@ impl Pool {
         F: Future<Output = Outcome<T>>,
     {
         let call = self.writing.begin();
-        call.end(self.begin_and_work("begin isolation level read committed", deadline, work).await)
+        call.end(self.begin_and_work(BEGIN, deadline, work).await)
     }
 
     /// Reads in a transaction that sees one state of the database throughout. `deadline` is for the reading; the server

@@ -287,6 +287,18 @@ async fn a_server_that_takes_no_writes_any_more_is_left() {
 }
 
 #[tokio::test]
+async fn who_falls_silent_in_the_middle_of_a_transaction_does_not_keep_its_locks() {
+    let (_database, _, store) = new_store().await;
+    let silence = store.pool.transaction(MINUTE, |work| async move {
+        let question = "select current_setting('idle_in_transaction_session_timeout')";
+        let told = sql::Sql::<(diesel::sql_types::Text,)>::new(question).get_result::<(String,)>(&mut &*work).await?;
+        work.commit().await?;
+        Ok(told.0)
+    });
+    assert_eq!(silence.await.unwrap(), "5s");
+}
+
+#[tokio::test]
 async fn one_bad_row_in_a_batch_harms_nobody_else() {
     let (_database, environment, store) = new_store().await;
     execute(
