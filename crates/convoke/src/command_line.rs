@@ -61,8 +61,20 @@ pub enum Command {
     /// Looks at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Copies the SQLite database, as it is at this moment, to a file; whoever serves it goes on
+    Backup {
+        /// The file, which is not to be there yet; - for standard output
+        file: PathBuf,
+        /// Take the place of a file that is there already
+        #[arg(long)]
+        replace: bool,
+    },
     /// Rebuilds the records from what is known and reports every difference; changes nothing
-    Doctor,
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Asks the running service whether it can answer; exits with 0 if so
     Healthcheck {
         /// Ask only whether the process lives

@@ -1,5 +1,6 @@
 //! The commands that do one thing and end. They work beside a running `serve`.
 
+mod backup;
 mod config;
 mod doctor;
 mod health;
@@ -18,9 +19,11 @@ use convoke_store::{Migrate, OpenOptions, Store};
 use crate::{
     environment::SystemEnvironment,
     failure::Failure,
+    progress::Bar,
     settings::{Layers, Settings},
 };
 
+pub use backup::back_up;
 pub use config::{check_config, print_config};
 pub use doctor::examine;
 pub use health::check_health;
@@ -38,7 +41,11 @@ pub fn print(text: &str) -> Result<(), Failure> {
 
 /// Brings the schema up to date, whatever `database.migrate` says: this is how it is done where that is `off`.
 pub async fn migrate(layers: &Layers, settings: &Settings) -> Result<(), Failure> {
-    open(layers, settings, Migrate::Auto).await?;
+    let bar = Bar::new(false);
+    let migrated = convoke_store::migrate(&settings.database.url, bar.clone()).await;
+    bar.clear();
+    migrated.map_err(|error| Failure::of_database(layers, &error))?;
+    open(layers, settings, Migrate::Off).await?;
     print(&format!("The schema of {} is up to date.\n", settings.database.url))
 }
 

@@ -6,6 +6,7 @@ mod commands;
 mod environment;
 mod failure;
 mod logging;
+mod progress;
 mod secrets;
 mod serve;
 mod settings;
@@ -66,7 +67,8 @@ async fn run_on_store(command: Command, layers: &Layers, settings: &Settings) ->
         Command::Migrate => commands::migrate(layers, settings).await,
         Command::Token(command) => commands::token(layers, settings, command).await,
         Command::Operations(command) => commands::operations(layers, settings, command).await,
-        Command::Doctor => commands::examine(layers, settings).await,
+        Command::Backup { file, replace } => commands::back_up(settings, &file, replace).await,
+        Command::Doctor { json } => commands::examine(layers, settings, json).await,
         Command::Telegram(command) => commands::telegram(layers, settings, command).await,
         Command::Serve(_)
         | Command::Openapi

@@ -6,7 +6,7 @@ use convoke_domain::{ChatEvent, ChatId};
 use uuid::Uuid;
 
 use crate::{
-    DOCUMENT_VERSION, DoctorReport, Finding,
+    DOCUMENT_VERSION, DoctorReport, Finding, Reached, Unit,
     counts::{Bucket, Level},
     document,
 };
@@ -49,6 +49,14 @@ impl From<document::Stay> for KeptStay {
             removed_by: stay.removed_by.map(|id| id.0),
         }
     }
+}
+
+/// The last step of an examination.
+pub const COUNTS_LOOKED_AT: Reached<'static> = Reached { step: "counts", done: 0, total: None, unit: Unit::Things };
+
+/// How far an examination has come that looks at this many chats.
+pub fn chats_looked_at(report: &DoctorReport, total: u64) -> Reached<'static> {
+    Reached { step: "chats", done: report.chats, total: Some(total), unit: Unit::Things }
 }
 
 /// Compares a chat with what its events say.

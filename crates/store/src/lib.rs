@@ -11,10 +11,12 @@ mod examine;
 mod intake;
 mod lanes;
 mod measure;
+mod migrate;
 mod operator;
 mod page;
 mod placement;
 mod postgres;
+mod progress;
 mod repository;
 mod rows;
 mod sqlite;
@@ -34,10 +36,11 @@ pub use error::StoreError;
 pub use operator::{Cancellation, OperationDetails, OperationFilter, Retry};
 pub use page::{ChatPage, ChatWalk};
 pub use postgres::PostgresStore;
+pub use progress::{Progress, Reached, Unit};
 pub use repository::{
     AcceptedChat, ChatDocument, ChatInvitation, IdempotencyKey, NewChat, NewRemoval, Registration, Removal, Repository,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{BackupError, SqliteStore};
 pub use system::{
     Claim, ClaimedOperation, Connections, DoctorReport, Finding, Lease, NewToken, OpenOperations, Outcome, Retention,
     StoredToken, SystemRepository, Work,
@@ -81,4 +84,15 @@ pub async fn open(options: &OpenOptions, environment: Arc<dyn Environment>) -> R
         }
         DatabaseUrl::Postgres(url) => Arc::new(PostgresStore::open(url, options.migrate, environment).await?),
     })
+}
+
+/// Brings the schema of the database up to date, as opening it with [`Migrate::Auto`] does, and tells how far it has come.
+///
+/// # Errors
+/// As [`open`].
+pub async fn migrate(url: &DatabaseUrl, progress: Arc<dyn Progress>) -> Result<(), StoreError> {
+    match url {
+        DatabaseUrl::Sqlite(path) => SqliteStore::migrate(path, progress).await,
+        DatabaseUrl::Postgres(url) => PostgresStore::migrate(url, &progress).await,
+    }
 }

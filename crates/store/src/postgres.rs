@@ -49,8 +49,8 @@ use tokio::{
 };
 
 use crate::{
-    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Registration, Removal,
-    Repository,
+    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Progress, Registration,
+    Removal, Repository,
     error::{Result, StoreError},
     lanes::Turns,
 };
@@ -106,7 +106,7 @@ impl PostgresStore {
         let connector = Arc::new(Connector::new(url.expose_secret())?);
         let background = Background::start().map_err(|error| StoreError::Open(format!("no thread: {error}")))?;
         let runtime = background.handle();
-        prepare(&connector, migrate, runtime).await?;
+        prepare(&connector, migrate, runtime, &(Arc::new(()) as Arc<dyn Progress>)).await?;
         let herald = Arc::new(Herald::start(connector.clone(), Arc::default(), runtime));
         let pool = Pool::new(connector.clone(), runtime.clone())?;
         let reads = Arc::new(Pipelines::new(connector));
@@ -125,6 +125,16 @@ impl PostgresStore {
         })
     }
 
+    /// Brings the schema of the database at `url` up to date. A server that can't be reached is waited for, half a minute.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`] with [`Migrate::Auto`].
+    pub async fn migrate(url: &SecretString, progress: &Arc<dyn Progress>) -> Result<()> {
+        let connector = Arc::new(Connector::new(url.expose_secret())?);
+        let background = Background::start().map_err(|error| StoreError::Open(format!("no thread: {error}")))?;
+        prepare(&connector, Migrate::Auto, background.handle(), progress).await
+    }
+
     /// Does something that is one statement, or several that need not be one transaction.
     async fn write_once<T, F>(&self, work: impl Fn(Own) -> F) -> Result<T>
     where
@@ -135,16 +145,21 @@ impl PostgresStore {
 }
 
 /// Sees to it that the database can be used, as far as it is asked for.
-async fn prepare(connector: &Arc<Connector>, migrate: Migrate, runtime: &Handle) -> Result<()> {
+async fn prepare(
+    connector: &Arc<Connector>,
+    migrate: Migrate,
+    runtime: &Handle,
+    progress: &Arc<dyn Progress>,
+) -> Result<()> {
     let end = Instant::now() + START_DEADLINE;
     let mut pause = Duration::from_millis(100);
     let mut told = String::new();
     loop {
-        let (connector, handle) = (connector.clone(), runtime.clone());
+        let (connector, handle, progress) = (connector.clone(), runtime.clone(), progress.clone());
         // On the store's runtime, so that the caller's may be of any kind.
         let attempt = runtime.spawn(async move {
             match migrate {
-                Migrate::Auto => migrations::apply(&connector, &handle).await,
+                Migrate::Auto => migrations::apply(&connector, &handle, progress).await,
                 Migrate::Off => connector.connect().await.map(drop).map_err(MigrationError::Connect),
             }
         });

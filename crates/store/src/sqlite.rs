@@ -1,6 +1,7 @@
 //! The embedded default: SQLite, in WAL mode, synced to disk at every commit.
 
 mod accounts;
+mod backup;
 mod counts;
 mod events;
 mod examine;
@@ -35,14 +36,17 @@ use diesel::{
     SqliteConnection,
     migration::{Migration, MigrationSource},
 };
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use crate::{
-    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Registration, Removal,
-    Repository,
+    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Progress, Registration,
+    Removal, Repository,
     error::{Result, StoreError},
     lanes::Turns,
+    migrate::apply_missing,
 };
+
+pub use backup::BackupError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 
@@ -64,14 +68,10 @@ impl SqliteStore {
     pub async fn open(path: &Path, migrate: Migrate, serve: bool, environment: Arc<dyn Environment>) -> Result<Self> {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                std::fs::create_dir_all(folder).map_err(|error| {
-                    StoreError::Open(format!("the folder {} can't be made: {error}", folder.display()))
-                })?;
-            }
+            make_folder_of(&path)?;
             let serving = if serve { Some(lock(&path)?) } else { None };
             if migrate == Migrate::Auto {
-                apply_migrations(&path)?;
+                apply_migrations(&path, &())?;
             }
             Ok::<_, StoreError>((threads::Threads::start(&path)?, serving))
         });
@@ -90,6 +90,26 @@ impl SqliteStore {
         }
         Ok(Self { threads, changes: Changes::default(), environment, turns: Turns::default(), _serving: serving })
     }
+
+    /// Brings the schema of the database at `path` up to date, making the database if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], which says why not.
+    pub async fn migrate(path: &Path, progress: Arc<dyn Progress>) -> Result<()> {
+        let path = path.to_owned();
+        let applied = tokio::task::spawn_blocking(move || {
+            make_folder_of(&path)?;
+            apply_migrations(&path, &*progress)
+        });
+        applied.await.map_err(|error| StoreError::Open(error.to_string()))?
+    }
+}
+
+/// Sees to it that there is a folder for the database.
+fn make_folder_of(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|error| StoreError::Open(format!("the folder {} can't be made: {error}", folder.display())))
 }
 
 /// Takes the lock that one serving process holds; the system gives it back when that process ends, however it ends.
@@ -112,11 +132,10 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// Applies what is missing of the schema, in one transaction, so that of several processes one does it.
-fn apply_migrations(path: &Path) -> Result<()> {
+fn apply_migrations(path: &Path, progress: &dyn Progress) -> Result<()> {
     let mut connection = threads::connect(path)?;
-    let applied = connection.immediate_transaction(|connection| {
-        connection.run_pending_migrations(MIGRATIONS).map(drop).map_err(MigrationFailed)
-    });
+    let applied = connection
+        .immediate_transaction(|connection| apply_missing(connection, MIGRATIONS, progress).map_err(MigrationFailed));
     applied.map_err(|MigrationFailed(error)| {
         StoreError::Open(format!("the schema of {} can't be brought up to date: {error}", path.display()))
     })

@@ -1,7 +1,7 @@
 //! What the service itself needs, across tenants: claiming work, taking in events, looking up tokens, upkeep. The
 //! indexes of these statements start with what they look up, not with the tenant.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use convoke_domain::{
@@ -9,7 +9,7 @@ use convoke_domain::{
 };
 use convoke_provider::{CreatedGroup, Lane, ProviderEvent};
 
-use crate::{Cancellation, OperationDetails, OperationFilter, Retry, error::Result};
+use crate::{Cancellation, OperationDetails, OperationFilter, Progress, Retry, error::Result};
 
 /// The service's own calls.
 #[async_trait]
@@ -69,7 +69,12 @@ pub trait SystemRepository: Send + Sync {
     async fn rewrite_outdated_documents(&self) -> Result<u64>;
 
     /// Rebuilds documents, stays and counts from the events and reports every difference; changes nothing.
-    async fn examine(&self) -> Result<DoctorReport>;
+    async fn examine(&self) -> Result<DoctorReport> {
+        self.examine_telling(Arc::new(())).await
+    }
+
+    /// The same, telling how far it has come.
+    async fn examine_telling(&self, progress: Arc<dyn Progress>) -> Result<DoctorReport>;
 
     /// Keeps a new token.
     async fn create_token(&self, token: &NewToken) -> Result<()>;

@@ -1,5 +1,6 @@
 //! The program from outside: started as a user starts it, spoken to over HTTP.
 
+mod backup;
 mod client;
 mod commands;
 mod configuration;

@@ -2,15 +2,16 @@
 
 use std::{
     env, fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    thread::sleep,
+    thread::{sleep, spawn},
     time::{Duration, Instant},
 };
 
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -87,6 +88,28 @@ impl Place {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command to its end with a terminal as standard error; gives what it printed, and what the terminal was sent.
+    pub fn run_at_terminal(&self, arguments: &[&str]) -> (String, String) {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
+        let terminal = fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let mut command = self.command(arguments);
+        let child = command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(terminal).spawn().unwrap();
+        // It holds the terminal too, which ends when nobody holds it.
+        drop(command);
+        let reading = spawn(move || {
+            let mut sent = Vec::new();
+            // The end of a terminal is an error; what was sent before it is there.
+            let _ = fs::File::from(controller).read_to_end(&mut sent);
+            String::from_utf8(sent).unwrap()
+        });
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        (String::from_utf8(output.stdout).unwrap(), reading.join().unwrap())
     }
 
     /// Runs what is to be refused; gives the exit code and the one line that says why.

@@ -13,9 +13,9 @@ use super::{
     schema::{chat_count_deltas, chat_counts, chats, participations},
 };
 use crate::{
-    DoctorReport,
+    DoctorReport, Progress,
     counts::{Bucket, Level},
-    examine::{KeptChat, KeptStay, compare_chat, compare_counts},
+    examine::{COUNTS_LOOKED_AT, KeptChat, KeptStay, chats_looked_at, compare_chat, compare_counts},
 };
 
 /// How many chats are fetched at once.
@@ -24,8 +24,11 @@ const BATCH: i64 = 500;
 type ChatRow = (String, Uuid, String, bool, String, i64, i64, String, i32);
 type StayRow = (Uuid, Uuid, i32, i64, Option<i64>, Option<Uuid>, Option<String>, Option<Uuid>);
 
-pub async fn examine(mut queries: &AsyncPgConnection) -> Outcome<DoctorReport> {
+pub async fn examine(mut queries: &AsyncPgConnection, progress: &dyn Progress) -> Outcome<DoctorReport> {
     let mut report = DoctorReport::default();
+    let chats: i64 = chats::table.count().get_result(&mut queries).await?;
+    let chats = chats.unsigned_abs();
+    progress.reached(chats_looked_at(&report, chats));
     let mut after = (String::new(), Uuid::nil());
     loop {
         let (tenant, id) = (&after.0, after.1);
@@ -57,7 +60,9 @@ pub async fn examine(mut queries: &AsyncPgConnection) -> Outcome<DoctorReport> {
         for (tenant, rows) in by_tenant {
             examine_chats(queries, &tenant, rows, &mut report).await?;
         }
+        progress.reached(chats_looked_at(&report, chats));
     }
+    progress.reached(COUNTS_LOOKED_AT);
     examine_counts(queries, &mut report).await?;
     Ok(report)
 }

@@ -1,16 +1,22 @@
 //! The schema, embedded in the program.
 
+use std::sync::Arc;
+
 use diesel::{
     migration::{Migration, MigrationSource},
     pg::Pg,
     sql_types::{Bool, Text},
 };
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::runtime::Handle;
 
 use super::{connect::Connector, failure::Outcome, sql::Sql};
-use crate::error::{Result, StoreError};
+use crate::{
+    Progress,
+    error::{Result, StoreError},
+    migrate::apply_missing,
+};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
@@ -37,7 +43,7 @@ pub async fn missing(mut queries: &AsyncPgConnection) -> Outcome<Vec<String>> {
 }
 
 /// Applies what is missing. Of several processes that do so at once, one applies it and the others wait.
-pub async fn apply(connector: &Connector, runtime: &Handle) -> Result<(), MigrationError> {
+pub async fn apply(connector: &Connector, runtime: &Handle, progress: Arc<dyn Progress>) -> Result<(), MigrationError> {
     let mut connection = connector.connect().await.map_err(MigrationError::Connect)?;
     let failed = |error: &dyn std::fmt::Display| MigrationError::Failed(error.to_string());
     let missing = missing(&connection.queries).await.map_err(|failure| failed(&StoreError::from(failure)))?;
@@ -50,7 +56,7 @@ pub async fn apply(connector: &Connector, runtime: &Handle) -> Result<(), Migrat
     // The harness blocks; the connection's driver goes on meanwhile, on the runtime's own thread.
     let migrate = move || {
         let mut harness = AsyncMigrationHarness::new(connection.queries);
-        let applied = harness.run_pending_migrations(MIGRATIONS).map(drop);
+        let applied = apply_missing(&mut harness, MIGRATIONS, &*progress);
         // The lock goes with the connection, which lasts until here.
         drop((harness, connection.life));
         applied.map_err(|error| MigrationError::Failed(error.to_string()))

@@ -1,6 +1,6 @@
 //! The service's own calls.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use convoke_domain::{ChatId, OperationId, Service, TenantId, Timestamp, TokenId};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Cancellation, Claim, ClaimedOperation, Connections, DoctorReport, Lease, NewToken, OpenOperations,
-    OperationDetails, OperationFilter, Outcome, Retention, Retry, StoredToken, SystemRepository,
+    OperationDetails, OperationFilter, Outcome, Progress, Retention, Retry, StoredToken, SystemRepository,
     error::{Result, StoreError},
 };
 
@@ -164,9 +164,10 @@ impl SystemRepository for PostgresStore {
         rewritten.await
     }
 
-    async fn examine(&self) -> Result<DoctorReport> {
+    async fn examine_telling(&self, progress: Arc<dyn Progress>) -> Result<DoctorReport> {
+        let progress = &*progress;
         let examined = self.pool.snapshot(EXAMINE_DEADLINE, |work| async move {
-            let report = examine::examine(&work).await?;
+            let report = examine::examine(&work, progress).await?;
             work.commit().await?;
             Ok(report)
         });

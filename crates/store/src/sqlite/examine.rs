@@ -11,9 +11,9 @@ use super::{
     schema::{chat_counts, chats, participations},
 };
 use crate::{
-    DoctorReport,
+    DoctorReport, Progress,
     error::Result,
-    examine::{KeptChat, KeptStay, compare_chat, compare_counts},
+    examine::{COUNTS_LOOKED_AT, KeptChat, KeptStay, chats_looked_at, compare_chat, compare_counts},
     rows,
 };
 
@@ -23,8 +23,11 @@ const BATCH: i64 = 500;
 type ChatRow = (String, Id, String, bool, String, i64, i64, String, i32);
 type StayRow = (String, Id, Id, i32, i64, Option<i64>, Option<Id>, Option<String>, Option<Id>);
 
-pub fn examine(connection: &mut SqliteConnection) -> Result<DoctorReport> {
+pub fn examine(connection: &mut SqliteConnection, progress: &dyn Progress) -> Result<DoctorReport> {
     let mut report = DoctorReport::default();
+    let chats: i64 = chats::table.count().get_result(connection)?;
+    let chats = chats.unsigned_abs();
+    progress.reached(chats_looked_at(&report, chats));
     let mut after = (String::new(), Id(uuid::Uuid::nil()));
     loop {
         let (tenant, id) = (&after.0, after.1);
@@ -50,7 +53,9 @@ pub fn examine(connection: &mut SqliteConnection) -> Result<DoctorReport> {
         for row in batch {
             examine_chat(connection, row, &mut report)?;
         }
+        progress.reached(chats_looked_at(&report, chats));
     }
+    progress.reached(COUNTS_LOOKED_AT);
     examine_counts(connection, &mut report)?;
     Ok(report)
 }

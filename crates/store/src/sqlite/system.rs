@@ -1,6 +1,9 @@
 //! The service's own calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use convoke_domain::{ChatId, OperationId, Service, TenantId, Timestamp, TokenId};
@@ -17,8 +20,8 @@ use super::{
 };
 use crate::{
     Cancellation, Claim, ClaimedOperation, Connections, DOCUMENT_VERSION, DoctorReport, Lease, NewToken,
-    OpenOperations, OperationDetails, OperationFilter, Outcome, Retention, Retry, StoredToken, SystemRepository,
-    document,
+    OpenOperations, OperationDetails, OperationFilter, Outcome, Progress, Retention, Retry, StoredToken,
+    SystemRepository, document,
     error::{Result, StoreError},
     rows,
 };
@@ -198,8 +201,8 @@ impl SystemRepository for SqliteStore {
         self.threads.write(rewrite).await
     }
 
-    async fn examine(&self) -> Result<DoctorReport> {
-        self.threads.read_at_leisure(examine::examine).await
+    async fn examine_telling(&self, progress: Arc<dyn Progress>) -> Result<DoctorReport> {
+        self.threads.read_at_leisure(move |connection| examine::examine(connection, &*progress)).await
     }
 
     async fn create_token(&self, token: &NewToken) -> Result<()> {

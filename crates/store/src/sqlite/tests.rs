@@ -31,7 +31,7 @@ use crate::{Claim, IdempotencyKey, Lease, NewChat, NewRemoval, Outcome, lanes::L
 fn database() -> (TempDir, SqliteConnection) {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("convoke.db");
-    apply_migrations(&path).expect("the schema");
+    apply_migrations(&path, &()).expect("the schema");
     (folder, threads::connect(&path).expect("a connection"))
 }
 

@@ -1,7 +1,10 @@
 //! What the doctor finds when something derived is not what the events say.
 
+use std::sync::Arc;
+
 use convoke_store::Finding;
 
+use crate::backup::Kept;
 use crate::world::{ActiveChat, World, joined, left, second, tenant};
 
 /// A chat with a stay that goes on and one that is over, beside one that is in order.
@@ -16,8 +19,12 @@ async fn patient(world: &World) -> ActiveChat {
 }
 
 async fn findings(world: &World) -> Vec<Finding> {
-    let report = world.store.examine().await.expect("a report");
+    let kept = Arc::new(Kept::default());
+    let report = world.store.examine_telling(kept.clone()).await.expect("a report");
     assert_eq!(report.chats, 2);
+    let told = [("chats", 0, Some(2)), ("chats", 2, Some(2)), ("counts", 0, None)];
+    let told = told.map(|(step, done, total)| (step.to_owned(), done, total));
+    assert_eq!(*kept.0.lock().unwrap(), told, "how far it has come is told");
     report.findings
 }
 

@@ -3,6 +3,7 @@
 //! derived is rebuilt from the events and compared (see [`world::check`]).
 
 mod accounts;
+mod backup;
 mod events;
 mod examine;
 mod keys;
@@ -247,6 +248,7 @@ behaviours! {
     }
     opening {
         an_empty_database_is_not_ready_until_it_is_migrated,
+        each_migration_is_told,
         many_may_migrate_at_once,
         a_newer_schema_is_accepted,
         what_one_store_writes_another_one_sees,

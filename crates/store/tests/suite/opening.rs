@@ -6,6 +6,7 @@ use convoke_store::{Migrate, Store, StoreError};
 use convoke_test_support::TestEnvironment;
 use tempfile::TempDir;
 
+use crate::backup::Kept;
 use crate::world::{Database, Home, World, at_once, check, open, serve_next, tenant};
 
 async fn open_at(home: &Home, migrate: Migrate) -> Arc<dyn Store> {
@@ -21,6 +22,20 @@ pub async fn an_empty_database_is_not_ready_until_it_is_migrated(world: &World) 
     migrated.ready().await.expect("the schema is there");
     store.ready().await.expect("the schema is there for others too");
     assert_eq!(store.find_chat(&tenant("acme"), world.new_chat("Unknown").id).await.unwrap(), None);
+}
+
+pub async fn each_migration_is_told(world: &World) {
+    let home = Home::empty(world.home.kind()).await;
+    let (url, kept) = (home.url().parse().unwrap(), Arc::new(Kept::default()));
+    convoke_store::migrate(&url, kept.clone()).await.expect("the schema");
+    let told = std::mem::take(&mut *kept.0.lock().unwrap());
+    let total = told.len() as u64;
+    assert!(total > 1 && told[0].0.starts_with('2'), "they are told by their names: {told:?}");
+    let places: Vec<_> = told.iter().map(|(_, done, total)| (*done, *total)).collect();
+    assert_eq!(places, (0..total).map(|done| (done, Some(total))).collect::<Vec<_>>());
+    open_at(&home, Migrate::Off).await.ready().await.expect("the schema is there");
+    convoke_store::migrate(&url, kept.clone()).await.expect("there is nothing to do");
+    assert_eq!(*kept.0.lock().unwrap(), []);
 }
 
 pub async fn many_may_migrate_at_once(world: &World) {
