@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use convoke_domain::{Service, Timestamp};
-use convoke_store::{Account, AccountCondition};
+use convoke_store::{Account, AccountCondition, AccountId};
 use serde::Serialize;
 
-use crate::state::ApiState;
+use crate::state::{AccountLimits, ApiState};
 
 /// How an account is, as operators are told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,6 +32,21 @@ pub struct AccountReport {
     pub feed_lag_seconds: Option<u64>,
     /// Whether a process holds it: only then anything is done with it.
     pub held: bool,
+}
+
+impl AccountLimits {
+    /// How many more groups the account may be chosen for now, of which `choices` tells how often each was chosen in the
+    /// last 24 hours. A cool-down puts them off, and takes none away.
+    #[must_use]
+    pub fn creations_left(self, account: &Account, choices: &[(AccountId, u32)]) -> u32 {
+        let used = choices.iter().find(|(id, _)| *id == account.id).map_or(0, |(_, number)| *number);
+        match account.state.condition {
+            AccountCondition::Usable => {
+                self.budget.saturating_sub(used).min(self.capacity.saturating_sub(account.groups))
+            }
+            AccountCondition::Full | AccountCondition::Unusable(_) => 0,
+        }
+    }
 }
 
 /// Every account; nothing if the database does not tell.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use convoke_domain::{OperationStatus, OperationType, Service, Timestamp};
-use convoke_store::{Account, AccountCondition, AccountId, Connections, OpenOperations};
+use convoke_store::{Account, AccountId, Connections, OpenOperations};
 use metrics::gauge;
 
 use crate::{
@@ -83,13 +83,7 @@ fn of_accounts(accounts: &[Account], now: Timestamp) {
 
 fn of_creations(accounts: &[Account], choices: &[(AccountId, u32)], limits: AccountLimits) {
     for account in accounts {
-        let used = choices.iter().find(|(id, _)| *id == account.id).map_or(0, |(_, number)| *number);
-        let left = match account.state.condition {
-            AccountCondition::Usable => {
-                limits.budget.saturating_sub(used).min(limits.capacity.saturating_sub(account.groups))
-            }
-            AccountCondition::Full | AccountCondition::Unusable(_) => 0,
-        };
+        let left = limits.creations_left(account, choices);
         of_account("convoke_account_creations_left", &account.name, left.into());
     }
 }

@@ -12,7 +12,7 @@ mod work;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use convoke_api::{AccountLimits, ApiSettings, ApiState, Lifecycle, Recorder};
+use convoke_api::{ApiSettings, ApiState, Lifecycle, Recorder};
 use convoke_domain::Environment;
 use convoke_oidc::{HttpSource, Issuer, Issuers, KeySource};
 use convoke_sandbox::{Sandbox, SandboxPages, SandboxSettings};
@@ -73,10 +73,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
             swagger_ui: settings.server.swagger_ui,
             issuers: Arc::new(if role.answers() { watch_issuers(layers, settings)? } else { Issuers::default() }),
             trusted_proxies: settings.server.trusted_proxies,
-            account_limits: Some(AccountLimits {
-                budget: settings.telegram.creation_budget,
-                capacity: settings.telegram.capacity,
-            }),
+            account_limits: Some(settings.telegram.account_limits()),
             recorder: Some(recorder),
             ..ApiSettings::default()
         },

@@ -9,6 +9,7 @@ mod value;
 
 use std::{net::SocketAddr, num::NonZeroU16};
 
+use convoke_api::AccountLimits;
 use convoke_domain::Service;
 use convoke_oidc::Issuer;
 use convoke_sandbox::Fault;
@@ -243,6 +244,12 @@ impl Telegram {
     #[must_use]
     pub fn application(&self) -> Option<(ApiId, &ApiHash)> {
         Some((self.api_id?, self.api_hash.as_ref()?))
+    }
+
+    /// What an account may do at most.
+    #[must_use]
+    pub fn account_limits(&self) -> AccountLimits {
+        AccountLimits { budget: self.creation_budget, capacity: self.capacity }
     }
 
     /// How the connector works, if it is there; `owner` is the name under which this process holds accounts.

@@ -61,7 +61,9 @@ pub async fn telegram(layers: &Layers, settings: &Settings, command: TelegramCom
         TelegramCommand::Status { json } => {
             let store = open(layers, settings, settings.database.migrate.0).await?;
             let accounts = store.list_accounts(Service::Telegram).await.map_err(failed)?;
-            print(&status::status(&accounts, SystemEnvironment.now(), json))
+            let now = SystemEnvironment.now();
+            let choices = store.count_choices(Service::Telegram, now).await.map_err(failed)?;
+            print(&status::status(&accounts, &choices, settings.telegram.account_limits(), now, json))
         }
         TelegramCommand::Logout { name } => log_out(layers, settings, &name).await,
     }

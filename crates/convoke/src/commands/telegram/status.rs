@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use convoke_api::AccountReport;
+use convoke_api::{AccountLimits, AccountReport};
 use convoke_domain::{TenantId, Timestamp};
-use convoke_provider::Account;
+use convoke_provider::{Account, AccountId};
 use serde::Serialize;
 
 use crate::table::table;
@@ -15,6 +15,8 @@ use crate::table::table;
 struct Shown {
     #[serde(flatten)]
     report: AccountReport,
+    /// How many more groups it may make now.
+    creations_left: u32,
     /// The messenger's own name for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<String>,
@@ -28,11 +30,12 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(account: &Account, now: Timestamp) -> Self {
+    fn new(account: &Account, creations_left: u32, now: Timestamp) -> Self {
         let report = AccountReport::new(account, now);
         let (held_by, held_until) = account.held.clone().filter(|_| report.held).unzip();
         Self {
             report,
+            creations_left,
             external_id: account.state.external_id.clone(),
             tenants: account.tenants.clone(),
             held_by,
@@ -61,17 +64,26 @@ impl Shown {
             condition,
             seconds(report.cooldown_seconds),
             report.groups.to_string(),
+            self.creations_left.to_string(),
             seconds(report.feed_lag_seconds),
             held,
         ]
     }
 }
 
-const HEADINGS: [&str; 8] = ["name", "user", "tenants", "condition", "cool-down", "groups", "feed lag", "held by"];
+const HEADINGS: [&str; 9] =
+    ["name", "user", "tenants", "condition", "cool-down", "groups", "creations left", "feed lag", "held by"];
 
-/// The accounts as a table, or as JSON for programs.
-pub fn status(accounts: &[Account], now: Timestamp, json: bool) -> String {
-    let shown: Vec<_> = accounts.iter().map(|account| Shown::new(account, now)).collect();
+/// The accounts as a table, or as JSON for programs. `choices` tells how often each was chosen in the last 24 hours.
+pub fn status(
+    accounts: &[Account],
+    choices: &[(AccountId, u32)],
+    limits: AccountLimits,
+    now: Timestamp,
+    json: bool,
+) -> String {
+    let shown: Vec<_> =
+        accounts.iter().map(|account| Shown::new(account, limits.creations_left(account, choices), now)).collect();
     if json {
         return serde_json::to_string_pretty(&shown).expect("texts are always written") + "\n";
     }
@@ -112,19 +124,21 @@ mod tests {
             ..AccountState::default()
         };
         let accounts = [account("first", waiting, now), account("second", gone, now)];
-        let text = status(&accounts, now, false);
+        let limits = AccountLimits { budget: 20, capacity: 500 };
+        let choices = [(accounts[0].id, 3), (accounts[1].id, 1)];
+        let text = status(&accounts, &choices, limits, now, false);
         let lines: Vec<Vec<_>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(lines[1].join(" "), "first - acme usable 1m 31s 7 3s pod-7 until 2026-01-01T00:00:20.000Z");
-        assert!(lines[2].join(" ").starts_with("second 42 acme unusable: SESSION_REVOKED - 7 3s"), "{text}");
+        assert_eq!(lines[1].join(" "), "first - acme usable 1m 31s 7 17 3s pod-7 until 2026-01-01T00:00:20.000Z");
+        assert!(lines[2].join(" ").starts_with("second 42 acme unusable: SESSION_REVOKED - 7 0 3s"), "{text}");
 
         let later = now.plus(Duration::from_secs(100));
-        let json: serde_json::Value = serde_json::from_str(&status(&accounts, later, true)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&status(&accounts, &choices, limits, later, true)).unwrap();
         let expected = serde_json::json!({
-            "service": "telegram", "name": "first", "condition": "usable", "groups": 7, "feedLagSeconds": 103,
-            "held": false, "tenants": ["acme"],
+            "service": "telegram", "name": "first", "condition": "usable", "groups": 7, "creationsLeft": 17,
+            "feedLagSeconds": 103, "held": false, "tenants": ["acme"],
         });
         assert_eq!(json[0], expected);
         assert_eq!(json[1]["reason"], "SESSION_REVOKED");
-        assert!(status(&[], now, false).contains("telegram login"));
+        assert!(status(&[], &[], limits, now, false).contains("telegram login"));
     }
 }
