@@ -261,6 +261,8 @@ pub enum ConfigCommand {
     Reference,
     /// Prints a file with every setting at its default: convoke.example.toml
     Example,
+    /// Prints the JSON Schema of the file, for editors: docs/convoke.schema.json
+    Schema,
 }
 
 impl CommandLine {

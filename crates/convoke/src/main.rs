@@ -41,6 +41,7 @@ fn run(command_line: CommandLine) -> Result<(), Failure> {
         Command::Completions { shell } => return commands::print_completions(shell),
         Command::Man { folder } => return commands::write_manual(&folder),
         Command::Config(ConfigCommand::Reference) => return commands::print(&settings::reference()),
+        Command::Config(ConfigCommand::Schema) => return commands::print(&settings::schema()),
         Command::Config(ConfigCommand::Example) => return commands::print(&settings::example()),
         _ => {}
     }

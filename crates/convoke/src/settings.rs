@@ -1,9 +1,11 @@
 //! The settings: what they are, and how they come together from defaults, file, environment and flags.
 
+mod form;
 mod issuers;
 mod keys;
 mod layers;
 mod reference;
+mod schema;
 mod secret;
 mod value;
 
@@ -20,6 +22,7 @@ use serde::Deserialize;
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, SettingsError, Source};
 pub use reference::{example, reference};
+pub use schema::schema;
 pub use secret::{ApiHash, Session};
 pub use value::{AUDIT, ApiId, Duration, Filter, IdempotencyRetention, LogFormat, LongerDuration, Migrate, PublicUrl};
 

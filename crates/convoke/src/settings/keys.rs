@@ -1,5 +1,9 @@
 //! The names of all settings, with what a reader of a reference wants to know.
 
+use super::form::{
+    ADDRESS, DURATION, DURATIONS, Form, LONGER_DURATION, NUMBER, PATH, POSITIVE, SWITCH, Takes, number, one_of, text,
+};
+
 /// A setting's name and what is to be known about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
@@ -11,6 +15,8 @@ pub struct Key {
     pub example: &'static str,
     /// What it takes.
     pub takes: &'static str,
+    /// The same, as the file holds it.
+    pub form: Form,
     /// What it does.
     pub what: &'static str,
     /// Whether its value may hold a secret, and so is never shown. What is secret can be given by a file too: there is a
@@ -41,23 +47,17 @@ impl Key {
 /// What the environment variables of all settings begin with.
 pub const VARIABLE_PREFIX: &str = "CONVOKE__";
 
-const SWITCH: &str = "true or false";
-const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
-const DURATION: &str = "a duration, such as 0s, 1m 30s or 90d";
-const LONGER_DURATION: &str = "a duration of at least 1ms, such as 1m 30s or 6h";
-const PATH: &str = "the path of a file";
-
-const fn key(name: &'static str, default: &'static str, takes: &'static str, what: &'static str) -> Key {
-    Key { name, default: Some(default), example: default, takes, what, secret: false }
+const fn key(name: &'static str, default: &'static str, takes: Takes, what: &'static str) -> Key {
+    Key { name, default: Some(default), example: default, takes: takes.words, form: takes.form, what, secret: false }
 }
 
 /// A setting without a default.
-const fn unset(name: &'static str, example: &'static str, takes: &'static str, what: &'static str) -> Key {
-    Key { name, default: None, example, takes, what, secret: false }
+const fn unset(name: &'static str, example: &'static str, takes: Takes, what: &'static str) -> Key {
+    Key { name, default: None, example, takes: takes.words, form: takes.form, what, secret: false }
 }
 
 /// A secret without a default.
-const fn secret(name: &'static str, example: &'static str, takes: &'static str, what: &'static str) -> Key {
+const fn secret(name: &'static str, example: &'static str, takes: Takes, what: &'static str) -> Key {
     Key { secret: true, ..unset(name, example, takes, what) }
 }
 
@@ -86,7 +86,7 @@ pub const KEYS: &[Key] = &[
     unset(
         "server.public_url",
         "https://chats.example.org",
-        "an http or https URL, such as https://chats.example.org",
+        text("an http or https URL, such as https://chats.example.org", "^https?://[^/?#@]+[^?#]*$"),
         "how the API is reached from outside; invitation pages of the sandbox begin with it. Without it: `http://` and \
          where the API listens, `localhost` for an unspecified address",
     ),
@@ -95,24 +95,34 @@ pub const KEYS: &[Key] = &[
     key(
         "server.trusted_proxies",
         "0",
-        "a number from 0 to 255",
+        number("a number from 0 to 255", 0),
         "how many proxies stand in front of the service and add to `X-Forwarded-For`: the audit log then names the address \
          that the outermost of them saw. With 0 it is that of the connection",
     ),
-    unset("server.workers", "4", "a number from 1", "how many threads answer requests. Without it: one for each core"),
+    unset("server.workers", "4", POSITIVE, "how many threads answer requests. Without it: one for each core"),
     key("admin.bind", "127.0.0.1:8081", ADDRESS, "where `/livez`, `/readyz` and `/metrics` are"),
     Key {
         secret: true,
         ..key(
             "database.url",
             "sqlite://convoke-data/convoke.db",
-            "sqlite://PATH or postgres://USER@HOST/DATABASE",
+            text("sqlite://PATH or postgres://USER@HOST/DATABASE", "^(sqlite://[^?#]*[^?#/]|postgres(ql)?://.+)$"),
             "where everything is kept; `postgres://` takes several hosts and `sslmode`, as in libpq",
         )
     },
     file_of_secret("database.url_file", "/run/secrets/database-url", "a file that holds `database.url`"),
-    key("database.migrate", "auto", "auto or off", "whether the schema is brought up to date at the start"),
-    key("providers.default", "sandbox", "sandbox or telegram", "the messenger of registrations that name none"),
+    key(
+        "database.migrate",
+        "auto",
+        one_of("auto or off", &["auto", "off"]),
+        "whether the schema is brought up to date at the start",
+    ),
+    key(
+        "providers.default",
+        "sandbox",
+        one_of("sandbox or telegram", &["sandbox", "telegram"]),
+        "the messenger of registrations that name none",
+    ),
     unset(
         "sandbox.enabled",
         "true",
@@ -123,27 +133,30 @@ pub const KEYS: &[Key] = &[
     unset(
         "sandbox.faults",
         "['lostAnswer', 'retryAfter:3']",
-        "a list (in the environment: with commas) of retryAfter:SECONDS, lostAnswer and reject",
+        Takes {
+            words: "a list (in the environment: with commas) of retryAfter:SECONDS, lostAnswer and reject",
+            form: Form::List("retryAfter:[0-9]+|lostAnswer|reject"),
+        },
         "how the first calls of the sandbox go wrong, one after the other, for tests",
     ),
     unset(
         "telegram.api_id",
         "12345",
-        "a number from 1",
+        POSITIVE,
         "the id of the application, from <https://my.telegram.org>. Telegram is there if this and `telegram.api_hash` are \
          set",
     ),
     secret(
         "telegram.api_hash",
         "0123456789abcdef0123456789abcdef",
-        "32 hexadecimal digits",
+        text("32 hexadecimal digits", "^[0-9A-Fa-f]{32}$"),
         "the hash of the application, from the same page",
     ),
     file_of_secret("telegram.api_hash_file", "/run/secrets/telegram-api-hash", "a file that holds `telegram.api_hash`"),
     secret(
         "telegram.session",
         "1AgAO...",
-        "a StringSession, as Telethon writes it",
+        text("a StringSession, as Telethon writes it", "^1.+$"),
         "the session of an account that is not kept in the database, for a service that is set up by its environment \
          alone; it goes by the name `configured`. Whoever knows it has the account",
     ),
@@ -151,13 +164,13 @@ pub const KEYS: &[Key] = &[
     key(
         "telegram.creation_budget",
         "20",
-        "a number",
+        NUMBER,
         "how many groups an account makes in 24 hours at most; Telegram is said to take about 50 amiss",
     ),
     key(
         "telegram.capacity",
         "500",
-        "a number",
+        NUMBER,
         "how many groups an account has at most; Telegram allows 500, and 1000 with Premium",
     ),
     key(
@@ -188,7 +201,7 @@ pub const KEYS: &[Key] = &[
     secret(
         "secrets.key",
         "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-        "the base64 of 32 random bytes, as `openssl rand -base64 32` prints it",
+        text("the base64 of 32 random bytes, as `openssl rand -base64 32` prints it", "^[A-Za-z0-9+/]{43}=$"),
         "the key by which sessions of accounts are sealed in the database. Without it: on SQLite, a file `secrets.key` \
          beside the database, which is made when it is first needed; on PostgreSQL, none: accounts can't be kept",
     ),
@@ -197,8 +210,11 @@ pub const KEYS: &[Key] = &[
     unset(
         "auth.issuers",
         "[{ issuer = 'https://login.example.org/realms/acme', audience = 'convoke' }]",
-        "a list of tables (in the environment: of JSON objects) with issuer and audience and, if need be, tenant_claim, \
-         scope_claim, tenants and swagger_ui_client",
+        Takes {
+            words: "a list of tables (in the environment: of JSON objects) with issuer and audience and, if need be, \
+                    tenant_claim, scope_claim, tenants and swagger_ui_client",
+            form: Form::Issuers,
+        },
         "the OpenID Connect issuers whose tokens are taken beside our own: `issuer` is the URL that they call themselves, \
          `audience` what `aud` has to hold. `tenant_claim` (`tenant` if nothing is said) names the claim with the tenant, \
          `scope_claim` (`scope`) the one with the scopes, `tenants` the tenants that the issuer may speak for (else all), \
@@ -209,19 +225,19 @@ pub const KEYS: &[Key] = &[
     key(
         "retention.idempotency_keys",
         "48h",
-        "a duration of at least 24h",
+        text("a duration of at least 24h", DURATIONS),
         "how long the answers to requests with an `Idempotency-Key` are kept",
     ),
     key(
         "log.format",
         "auto",
-        "auto, human or json",
+        one_of("auto, human or json", &["auto", "human", "json"]),
         "the form of the log: for people, or a JSON object a line. `auto`: for people on a terminal",
     ),
     key(
         "log.level",
         "info",
-        "error, warn, info, debug or trace, or a tracing filter such as info,convoke_store=debug",
+        text("error, warn, info, debug or trace, or a tracing filter such as info,convoke_store=debug", "^.+$"),
         "how much is logged",
     ),
 ];

@@ -24,6 +24,9 @@ is configured. `convoke config print` shows the value of every
 setting and where it comes from, without passwords; with `--json` for programs. [The example](../convoke.example.toml) is a
 file that holds all of them. Settings are read at the start: a change needs a restart.
 
+[The form of the file](convoke.schema.json) as JSON Schema, which `convoke config schema` prints too, lets editors complete and
+check it: with Taplo, by `#:schema ./convoke.schema.json` as its first line.
+
 Durations are written with their units: `30s`, `1m 30s`, `24h`, `90d`.
 
 What may be secret can be given by a file instead: `database.url_file` names a file that holds `database.url`, and so on.
@@ -31,6 +34,8 @@ Spaces and line feeds around the secret don't count. To set both is a mistake.
 ";
 
 const EXAMPLE_INTRODUCTION: &str = "\
+#:schema ./docs/convoke.schema.json
+
 # Settings of Convoke: copy what you change to convoke.toml. Every value here is the default; what has none is commented
 # out. docs/configuration.md says more.
 #
@@ -77,11 +82,13 @@ pub fn example() -> String {
     text
 }
 
-fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
+/// The settings of a section.
+pub fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| key.name.split('.').next() == Some(section))
 }
 
-fn sentence(text: &str) -> String {
+/// The same with a capital letter in front.
+pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

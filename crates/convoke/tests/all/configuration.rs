@@ -157,10 +157,14 @@ fn every_setting_is_shown_with_its_value_and_where_that_comes_from() {
 }
 
 #[test]
-fn the_reference_and_the_example_are_what_the_program_prints() {
+fn the_reference_the_example_and_the_schema_are_what_the_program_prints() {
     // They don't depend on what is configured, not even on whether it can be read.
     let place = Place::new().with("CONVOKE__NO__SUCH_THING", "1");
-    for (what, file) in [("reference", "docs/configuration.md"), ("example", "convoke.example.toml")] {
+    for (what, file) in [
+        ("reference", "docs/configuration.md"),
+        ("example", "convoke.example.toml"),
+        ("schema", "docs/convoke.schema.json"),
+    ] {
         let printed = place.told(&["config", what]);
         let command = format!("cargo run -p convoke -- config {what} > {file}");
         assert_eq!(repository_file(file), printed, "{file} is not what the program says: `{command}` writes it anew");
