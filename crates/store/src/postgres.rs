@@ -200,7 +200,7 @@ impl Repository for PostgresStore {
     }
 
     async fn find_invitation(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatInvitation>> {
-        self.reads.read(|shared| async move { read::invitation(shared.queries(), tenant, id).await }).await
+        self.reads.look_up(|shared| async move { read::invitation(shared.queries(), tenant, id).await }).await
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
@@ -238,7 +238,7 @@ impl Repository for PostgresStore {
     }
 
     async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
-        self.reads.read(|shared| async move { read::operation(shared.queries(), tenant, id).await }).await
+        self.reads.look_up(|shared| async move { read::operation(shared.queries(), tenant, id).await }).await
     }
 
     fn changes(&self) -> &Changes {

@@ -1,5 +1,6 @@
 //! Connections for short reads, shared by all that run on a thread: what is asked at once is sent at once, and the
-//! answers come in turn. Much faster than a pool, as long as nothing slow stands in front.
+//! answers come in turn. Much faster than a pool, as long as nothing slow stands in front: hence one connection for
+//! look-ups of a few rows by their keys, and another one for whatever takes longer.
 
 use std::{
     cell::Cell,
@@ -17,10 +18,10 @@ use super::{
     failure::Outcome,
     pool::{REQUEST_DEADLINE, late},
 };
-use crate::{error::Result, measure::Calls};
-
-/// How many connections a thread has.
-const PER_THREAD: usize = 2;
+use crate::{
+    error::Result,
+    measure::{Call, Calls},
+};
 
 /// How many threads have connections of their own at most; more share them.
 fn max_threads() -> usize {
@@ -33,8 +34,15 @@ pub struct Pipelines {
     reading: Calls,
     /// Tells stores apart where threads remember their place.
     id: u64,
-    lanes: Vec<[Lane; PER_THREAD]>,
+    places: Vec<Place>,
     next_thread: AtomicUsize,
+}
+
+/// The connections of a thread.
+#[derive(Default)]
+struct Place {
+    look_ups: Lane,
+    pages: Lane,
 }
 
 /// Where a connection is, once there is one.
@@ -42,7 +50,6 @@ pub struct Pipelines {
 struct Lane {
     shared: RwLock<Option<Arc<Shared>>>,
     opening: tokio::sync::Mutex<()>,
-    in_flight: AtomicUsize,
 }
 
 /// A connection that many use at once.
@@ -62,28 +69,49 @@ impl Pipelines {
             connector,
             reading: Calls::new("read"),
             id: STORES.fetch_add(1, Ordering::Relaxed),
-            lanes: (0..max_threads()).map(|_| Default::default()).collect(),
+            places: (0..max_threads()).map(|_| Place::default()).collect(),
             next_thread: AtomicUsize::new(0),
         }
     }
 
-    /// Runs a short query. If its connection is lost, it is asked once more on a new one: it only reads. If the answer does
-    /// not come in time, the connection is given up, with everything that waits on it.
+    /// Looks up a few rows by their keys; what takes longer would keep others waiting.
+    pub async fn look_up<T, F>(&self, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
+        let call = self.begin();
+        call.end(self.look_up_for_many(query).await)
+    }
+
+    /// The same for many who ask, each of whom measures their own call by [`Self::begin`].
+    pub async fn look_up_for_many<T, F>(&self, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
+        self.answer(&self.places[self.place()].look_ups, query).await
+    }
+
+    /// Reads a page of many rows, or what takes as long as that.
     pub async fn read<T, F>(&self, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
     where
         F: Future<Output = Outcome<T>>,
     {
-        let call = self.reading.begin();
-        call.end(self.answer(query).await)
+        let call = self.begin();
+        call.end(self.answer(&self.places[self.place()].pages, query).await)
     }
 
-    async fn answer<T, F>(&self, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
+    /// A call begins.
+    pub fn begin(&self) -> Call<'_> {
+        self.reading.begin()
+    }
+
+    /// If the connection is lost, the query is asked once more on a new one: it only reads. If the answer does not come in
+    /// time, the connection is given up, with everything that waits on it.
+    async fn answer<T, F>(&self, lane: &Lane, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
     where
         F: Future<Output = Outcome<T>>,
     {
         let end = Instant::now() + REQUEST_DEADLINE;
-        let lane = self.lane();
-        let _counted = InFlight::new(&lane.in_flight);
         let mut is_first = true;
         loop {
             let shared = timeout_at(end, self.shared(lane)).await.map_err(|_| late())??;
@@ -106,15 +134,9 @@ impl Pipelines {
         }
     }
 
-    /// The less busy of this thread's.
-    fn lane(&self) -> &Lane {
-        let lanes = &self.lanes[self.place()];
-        lanes.iter().min_by_key(|lane| lane.in_flight.load(Ordering::Relaxed)).unwrap_or(&lanes[0])
-    }
-
     /// How many places there are.
     pub fn places(&self) -> usize {
-        self.lanes.len()
+        self.places.len()
     }
 
     /// The place of this thread, which it shares with others only where there are very many threads.
@@ -128,7 +150,7 @@ impl Pipelines {
             if store == self.id {
                 return place;
             }
-            let place = self.next_thread.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
+            let place = self.next_thread.fetch_add(1, Ordering::Relaxed) % self.places.len();
             kept.set((self.id, place));
             place
         })
@@ -153,21 +175,5 @@ impl Lane {
     fn open(&self) -> Option<Arc<Shared>> {
         let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
         shared.as_ref().filter(|shared| !shared.0.life.is_over()).cloned()
-    }
-}
-
-/// Counts a query for as long as it runs, also if it is given up.
-struct InFlight<'a>(&'a AtomicUsize);
-
-impl<'a> InFlight<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

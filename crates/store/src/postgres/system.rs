@@ -130,8 +130,9 @@ impl SystemRepository for PostgresStore {
         }
         for (group, events) in by_group {
             let events = events.as_slice();
-            let found =
-                self.reads.read(|shared| async move { events::chat_of_group(shared.queries(), service, group).await });
+            let found = self
+                .reads
+                .look_up(|shared| async move { events::chat_of_group(shared.queries(), service, group).await });
             // Not one of ours.
             let Some((tenant, chat)) = found.await? else { continue };
             self.take_in(&tenant, chat, events, recorded_at).await?;
@@ -179,7 +180,7 @@ impl SystemRepository for PostgresStore {
     }
 
     async fn find_token(&self, prefix: &str) -> Result<Option<StoredToken>> {
-        self.reads.read(|shared| async move { tokens::find(shared.queries(), prefix).await }).await
+        self.reads.look_up(|shared| async move { tokens::find(shared.queries(), prefix).await }).await
     }
 
     async fn count_open_operations(&self) -> Result<Vec<OpenOperations>> {

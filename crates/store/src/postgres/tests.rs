@@ -416,3 +416,43 @@ async fn totals_are_exact_while_counts_are_rolled_up_and_split() {
     });
     assert!(levels.await.unwrap() > 1, "a crowded minute is kept by seconds");
 }
+
+/// Somebody who speaks with the database beside the store.
+async fn beside(database: &TestDatabase) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+#[tokio::test]
+async fn nothing_slow_stands_in_front_of_a_look_up() {
+    use diesel::sql_types::{Bool, Integer};
+    let (database, environment, store) = new_store().await;
+    let acme = tenant("acme");
+    let chat = new_chat(&environment, "x");
+    store.register_chat(&acme, chat.clone()).await.unwrap();
+    let keeper = beside(&database).await;
+    keeper.query("select pg_advisory_lock(7)", &[]).await.unwrap();
+    let page = store.reads.read(|shared| async move {
+        // Lasts for as long as somebody else holds the lock.
+        let waits = "select true from pg_advisory_lock($1)";
+        let waits = sql::Sql::<Bool>::new(waits).bind::<Integer, _>(7);
+        Ok(waits.load::<bool>(&mut shared.queries()).await?)
+    });
+    let look_ups = async {
+        // The page goes first.
+        let waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted";
+        while keeper.query(waiting, &[]).await.unwrap().is_empty() {}
+        for _ in 0..20 {
+            let same = (0..10).map(|_| store.find_chat(&acme, chat.id));
+            for found in futures_util::future::join_all(same).await {
+                assert!(found.unwrap().is_some());
+            }
+            assert!(store.find_invitation(&acme, chat.id).await.unwrap().is_some());
+            assert!(store.find_operation(&acme, chat.operation_id).await.unwrap().is_some());
+        }
+        keeper.query("select pg_advisory_unlock(7)", &[]).await.unwrap();
+    };
+    let (page, ()) = tokio::join!(page, look_ups);
+    assert_eq!(page.unwrap(), [true], "it was still under way");
+}

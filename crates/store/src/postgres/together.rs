@@ -1,12 +1,13 @@
 //! Chats that are asked for at the same time are read together, by one statement: most of what a short read costs is the
-//! statement around it. Whoever asks while nobody else does is answered at once, by a statement of their own.
+//! statement around it. Whoever asks alone is answered by a simpler one, at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use convoke_domain::{ChatId, TenantId};
-use tokio::{runtime::Handle, sync::oneshot, time::timeout};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
+    failure::Outcome,
     pipeline::Pipelines,
     pool::{REQUEST_DEADLINE, late},
     read,
@@ -16,10 +17,11 @@ use crate::{
     error::{Result, StoreError},
 };
 
-/// How many statements of a thread are under way at once; who asks meanwhile waits for one of them to end.
-const TURNS: usize = 2;
 /// How many chats are read together at most: a client that waits for one should not wait for very many.
 const AT_ONCE: usize = 32;
+/// How many statements of a thread are under way at once. While one is, whoever asks waits for its end, so that the next
+/// one is worth its while; only if more wait than that will read, another one goes out before.
+const TURNS: usize = 4;
 /// How many wait at most; beyond them the answer is that the database does not keep up.
 const WAITING: usize = 8_192;
 
@@ -35,18 +37,21 @@ struct Place {
     state: Mutex<State>,
 }
 
-/// Somebody waits only while all turns are taken: whoever gives one back hands it on.
+/// While anybody waits, somebody has a turn and reads for them.
 #[derive(Default)]
 struct State {
     turns: usize,
     waiting: Vec<Asked>,
 }
 
+/// What somebody is told who asks for a chat.
+type Answer = Result<Option<ChatDocument>>;
+
 /// Somebody who waits for a chat.
 struct Asked {
     tenant: TenantId,
     id: ChatId,
-    answer: oneshot::Sender<Result<Option<ChatDocument>>>,
+    answer: oneshot::Sender<Answer>,
 }
 
 impl ChatReads {
@@ -56,26 +61,15 @@ impl ChatReads {
     }
 
     /// The chat of this id, if there is one.
-    pub async fn find(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
+    pub async fn find(&self, tenant: &TenantId, id: ChatId) -> Answer {
+        let call = self.pipelines.begin();
         let place = &self.places[self.pipelines.place()];
-        match place.enter(tenant, id)? {
-            Entered::Turn(_turn) => {
-                self.pipelines.read(|shared| async move { read::chat(shared.queries(), tenant, id).await }).await
-            }
-            Entered::Waiting(answered) => {
-                let interrupted = |_| StoreError::Unavailable("the reading was interrupted".to_owned());
-                timeout(REQUEST_DEADLINE, answered).await.map_err(|_| late())?.map_err(interrupted)?
-            }
-        }
+        let answer = async {
+            let answered = timeout(REQUEST_DEADLINE, place.enter(tenant, id)?).await.map_err(|_| late())?;
+            answered.map_err(|_| StoreError::Unavailable("the reading was interrupted".to_owned()))?
+        };
+        call.end(answer.await)
     }
-}
-
-/// What became of somebody who asks.
-enum Entered {
-    /// They may ask the database at once.
-    Turn(Turn),
-    /// They will be told.
-    Waiting(oneshot::Receiver<Result<Option<ChatDocument>>>),
 }
 
 impl Place {
@@ -83,54 +77,47 @@ impl Place {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, tenant: &TenantId, id: ChatId) -> Result<Entered> {
+    fn enter(self: &Arc<Self>, tenant: &TenantId, id: ChatId) -> Result<oneshot::Receiver<Answer>> {
         let mut state = self.state();
-        if state.turns < TURNS {
-            state.turns += 1;
-            return Ok(Entered::Turn(Turn(self.clone())));
-        }
         if state.waiting.len() >= WAITING {
             return Err(StoreError::Unavailable("too many reads are waiting".to_owned()));
         }
         let (answer, answered) = oneshot::channel();
         state.waiting.push(Asked { tenant: tenant.clone(), id, answer });
-        Ok(Entered::Waiting(answered))
+        if state.turns == 0 || (state.turns < TURNS && state.waiting.len() > AT_ONCE) {
+            state.turns += 1;
+            // A task of its own, for whoever asked may go away. It begins once those who have arrived together have all
+            // asked.
+            tokio::spawn(read_on(Turn(Some(self.clone()))));
+        }
+        Ok(answered)
     }
+}
 
-    /// Those who have waited longest.
-    fn next(&self) -> Vec<Asked> {
-        let mut state = self.state();
+/// The right to have a statement under way.
+struct Turn(Option<Arc<Place>>);
+
+impl Turn {
+    /// Those who have waited longest. If nobody does, the turn is given back.
+    fn next(&mut self) -> Option<(&Place, Vec<Asked>)> {
+        let mut state = self.0.as_ref()?.state();
         // Whoever gave up needs no answer.
         state.waiting.retain(|asked| !asked.answer.is_closed());
         let number = state.waiting.len().min(AT_ONCE);
-        state.waiting.drain(..number).collect()
-    }
-}
-
-/// The right to have a statement under way. Given back, it goes to those who wait, if anybody does.
-struct Turn(Arc<Place>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        if !state.waiting.is_empty()
-            && let Ok(runtime) = Handle::try_current()
-        {
+        let asked: Vec<Asked> = state.waiting.drain(..number).collect();
+        if asked.is_empty() {
+            state.turns -= 1;
             drop(state);
-            runtime.spawn(go_on(self.0.clone(), LastTurn(Some(self.0.clone()))));
-            return;
+            self.0 = None;
+            return None;
         }
-        state.turns -= 1;
-        // Without a runtime nobody is waited for any more.
-        state.waiting.clear();
+        drop(state);
+        self.0.as_deref().map(|place| (place, asked))
     }
 }
 
-/// The same right in the hands of the task that goes on: if that is ended in the middle, with its runtime, those who
-/// wait are told so, instead of starting another one that would be ended too.
-struct LastTurn(Option<Arc<Place>>);
-
-impl Drop for LastTurn {
+/// Its task was ended in the middle, with its runtime: those who wait are told so.
+impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(place) = &self.0 {
             let mut state = place.state();
@@ -141,16 +128,25 @@ impl Drop for LastTurn {
 }
 
 /// Reads for those who wait until nobody does.
-async fn go_on(place: Arc<Place>, mut turn: LastTurn) {
-    loop {
-        let asked = place.next();
-        if asked.is_empty() {
-            // Somebody may have come just now: then it goes on again.
-            return drop(turn.0.take().map(Turn));
-        }
-        let wanted: Vec<(&TenantId, ChatId)> = asked.iter().map(|asked| (&asked.tenant, asked.id)).collect();
-        let wanted = wanted.as_slice();
-        let found = place.pipelines.read(|shared| async move { read::chats(shared.queries(), wanted).await }).await;
+async fn read_on(mut turn: Turn) {
+    while let Some((place, asked)) = turn.next() {
+        let found = match asked.as_slice() {
+            [alone] => {
+                let read = place.pipelines.look_up_for_many(|shared| async move {
+                    let found = read::chat(shared.queries(), &alone.tenant, alone.id).await?;
+                    Outcome::Ok(vec![Ok(found)])
+                });
+                read.await
+            }
+            asked => {
+                let wanted: Vec<(&TenantId, ChatId)> = asked.iter().map(|asked| (&asked.tenant, asked.id)).collect();
+                let wanted = wanted.as_slice();
+                place
+                    .pipelines
+                    .look_up_for_many(|shared| async move { read::chats(shared.queries(), wanted).await })
+                    .await
+            }
+        };
         // Whoever does not wait any more is not told.
         match found {
             Ok(found) => asked.into_iter().zip(found).for_each(|(asked, found)| drop(asked.answer.send(found))),
