@@ -11,13 +11,13 @@ use actix_web::{
 };
 use convoke_domain::{Scope, TenantId, Timestamp};
 use convoke_oidc::VerifyError;
-use metrics::counter;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
 use crate::{
     audit,
     problem::{Problem, ProblemKind},
+    requests::TokenCheck,
     state::ApiState,
     token,
     token_cache::Verdict,
@@ -74,17 +74,17 @@ pub(crate) async fn authenticate(
     let state = ApiState::of(request.request()).clone();
     let problem = match verify(&state, request.headers()).await {
         Ok(caller) => {
-            counter!("convoke_token_checks_total", "outcome" => "accepted").increment(1);
+            TokenCheck::Accepted.count();
             request.extensions_mut().insert(caller);
             return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
         }
         Err(NotIn::Refused(refusal)) => {
-            counter!("convoke_token_checks_total", "outcome" => "refused").increment(1);
+            TokenCheck::Refused.count();
             audit::log_in_failed(request.request(), &refusal.reason, refusal.prefix.as_deref());
             refusal.problem()
         }
         Err(NotIn::Unknown(problem)) => {
-            counter!("convoke_token_checks_total", "outcome" => "undecided").increment(1);
+            TokenCheck::Undecided.count();
             problem
         }
     };

@@ -1,5 +1,5 @@
 //! What is measured of every request. The ways to the figures are kept by each thread, so that an answer costs two
-//! look-ups.
+//! look-ups, of its route and its kind.
 
 use std::{cell::RefCell, collections::HashMap, time::Duration};
 
@@ -16,7 +16,10 @@ pub(crate) struct UnderWay(Gauge);
 
 impl UnderWay {
     pub fn begin() -> Self {
-        let requests = gauge!("http_server_active_requests");
+        thread_local! {
+            static REQUESTS: Gauge = gauge!("http_server_active_requests");
+        }
+        let requests = REQUESTS.with(Gauge::clone);
         requests.increment(1);
         Self(requests)
     }
@@ -25,6 +28,25 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.decrement(1);
+    }
+}
+
+/// What became of a request's token: the word for it in `convoke_token_checks_total`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TokenCheck {
+    Accepted,
+    Refused,
+    Undecided,
+}
+
+impl TokenCheck {
+    /// Counts it.
+    pub fn count(self) {
+        thread_local! {
+            static CHECKS: [Counter; 3] = ["accepted", "refused", "undecided"]
+                .map(|outcome| counter!("convoke_token_checks_total", "outcome" => outcome));
+        }
+        CHECKS.with(|checks| checks[self as usize].increment(1));
     }
 }
 
