@@ -1,5 +1,7 @@
 //! The log: on standard error, for people on a terminal, as JSON lines otherwise.
 
+mod json_line;
+
 use std::{
     io::{self, IsTerminal},
     panic,
@@ -15,6 +17,7 @@ use tracing_subscriber::{
 };
 
 use crate::settings::{AUDIT, Log, LogFormat};
+use json_line::JsonLine;
 
 /// Begins to log, panics included.
 pub fn start(settings: &Log) {
@@ -38,7 +41,7 @@ fn start_with(settings: &Log, filter: EnvFilter) {
         lines.with_ansi(terminal).boxed()
     } else {
         // The span is the request: its id is in every line.
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        lines.with_ansi(false).fmt_fields(JsonLine).event_format(JsonLine).boxed()
     };
     tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(is_discreet)))).init();
     panic::set_hook(Box::new(log_panic));
