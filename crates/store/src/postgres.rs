@@ -113,9 +113,9 @@ impl PostgresStore {
         Ok(Self {
             chat_reads: ChatReads::new(reads.clone()),
             reads,
-            registrar: Registrar::start(pool.clone(), herald.clone(), runtime),
-            attempts: Attempts::start(&pool, &environment, runtime),
-            sandbox_groups: sandbox::start_inserts(&pool, runtime),
+            registrar: Registrar::new(pool.clone(), herald.clone(), runtime),
+            attempts: Attempts::new(&pool, &environment, runtime),
+            sandbox_groups: sandbox::inserts(&pool, runtime),
             pool,
             herald,
             slow_reads: SlowReads::default(),
@@ -192,7 +192,7 @@ async fn prepare(
 #[async_trait]
 impl Repository for PostgresStore {
     async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
-        self.registrar.register(self.environment.as_ref(), tenant, chat).await
+        self.registrar.register(tenant, chat).await
     }
 
     async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {

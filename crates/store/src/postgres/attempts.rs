@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     events::{self, LockedChat},
     failure::{Failure, Outcome as Done},
-    gather::Gathered,
+    gather::{self, Gathered},
     operations,
     pool::{Pool, REQUEST_DEADLINE, UPKEEP_DEADLINE},
     sql::Sql,
@@ -29,6 +29,9 @@ use crate::{
     error::Result,
     intake::{self, RecordChange},
 };
+
+/// How many are written down together at most.
+const AT_ONCE: usize = 128;
 
 /// Writes down what becomes of attempts.
 pub struct Attempts {
@@ -55,18 +58,24 @@ pub struct Making {
 }
 
 impl Attempts {
-    /// Starts the writers on `runtime`; they end with this.
-    pub fn start(pool: &Pool, environment: &Arc<dyn Environment>, runtime: &Handle) -> Self {
+    /// Writes on `runtime`.
+    pub fn new(pool: &Pool, environment: &Arc<dyn Environment>, runtime: &Handle) -> Self {
         let of_saves = pool.clone();
         let (of_makings, environment) = (pool.clone(), environment.clone());
         Self {
-            saves: Gathered::start(runtime, move |saves| {
+            saves: Gathered::new(runtime, AT_ONCE, move |batch| {
                 let pool = of_saves.clone();
-                async move { save_all(&pool, &saves).await }
+                async move {
+                    let (saves, answers) = gather::apart(batch);
+                    answers.give(save_all(&pool, &saves).await);
+                }
             }),
-            makings: Gathered::start(runtime, move |makings| {
+            makings: Gathered::new(runtime, AT_ONCE, move |batch| {
                 let (pool, environment) = (of_makings.clone(), environment.clone());
-                async move { make_all(&pool, &environment, &makings).await }
+                async move {
+                    let (makings, answers) = gather::apart(batch);
+                    answers.give(make_all(&pool, &environment, &makings).await);
+                }
             }),
         }
     }
@@ -307,6 +316,7 @@ async fn write_together(
     environment: &dyn Environment,
     made: &[Made<'_>],
 ) -> Done<bool> {
+    // Counts are kept by the second at most, as in `register/rows.rs`.
     const WRITE: &str = "with input as materialized (select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
             $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) as input (tenant_id, operation_id, fence, at, chat_id, \
             group_name, invitation, event_key, event_source, event_at, event_body, last_event_at, status, is_active, \
@@ -326,7 +336,9 @@ async fn write_together(
         stay as (insert into participations (tenant_id, chat_id, person_id, ordinal, joined_at) \
             select * from unnest($24, $25, $26, $27, $28)), \
         delta as (insert into chat_count_deltas (tenant_id, id, registered_at, active, inactive) \
-            select tenant_id, delta_id, registered_at, active, inactive from input) \
+            select tenant_id, (array_agg(delta_id))[1], second, sum(active)::bigint, sum(inactive)::bigint \
+            from (select *, registered_at - mod(mod(registered_at, 1000) + 1000, 1000) as second from input) as by_second \
+            group by tenant_id, second) \
         select (select count(*) from event), (select count(*) from ended)";
     fn column<'a, T>(made: &'a [Made<'a>], of: impl Fn(&'a Made<'a>) -> T) -> Vec<T> {
         made.iter().map(of).collect()

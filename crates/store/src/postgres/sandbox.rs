@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     PostgresStore, events,
     failure::Outcome,
-    gather::Gathered,
+    gather::{self, Gathered},
     pool::{Pool, REQUEST_DEADLINE},
     schema::{chats, people, sandbox_events, sandbox_groups},
     sql::Sql,
@@ -59,12 +59,18 @@ macro_rules! groups {
     };
 }
 
-/// Starts the writer of new groups on `runtime`.
-pub fn start_inserts(pool: &Pool, runtime: &Handle) -> Gathered<NewSandboxGroup, ()> {
+/// How many groups are written together at most.
+const AT_ONCE: usize = 128;
+
+/// Writes new groups, on `runtime`.
+pub fn inserts(pool: &Pool, runtime: &Handle) -> Gathered<NewSandboxGroup, ()> {
     let pool = pool.clone();
-    Gathered::start(runtime, move |groups: Vec<NewSandboxGroup>| {
+    Gathered::new(runtime, AT_ONCE, move |batch| {
         let pool = pool.clone();
-        async move { insert_all(&pool, &groups).await }
+        async move {
+            let (groups, answers) = gather::apart(batch);
+            answers.give(insert_all(&pool, &groups).await);
+        }
     })
 }
 
