@@ -10,7 +10,10 @@ use convoke_test_support::{
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::*;
-use crate::{Claim, Outcome as End, SystemRepository, counts::SPLIT_ABOVE};
+use crate::{Claim, Outcome as End, SystemRepository};
+
+mod batches;
+mod totals;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -298,26 +301,6 @@ async fn who_falls_silent_in_the_middle_of_a_transaction_does_not_keep_its_locks
     assert_eq!(silence.await.unwrap(), "5s");
 }
 
-#[tokio::test]
-async fn one_bad_row_in_a_batch_harms_nobody_else() {
-    let (_database, environment, store) = new_store().await;
-    execute(
-        &store,
-        "create function refuse() returns trigger language plpgsql as $$ \
-            begin raise exception 'not this one'; end $$; \
-        create trigger refuse before insert on chats for each row when (new.title = 'bad') execute function refuse()",
-    )
-    .await;
-    let acme = tenant("acme");
-    let titles: Vec<&str> = (0..40).map(|n| if n % 10 == 3 { "bad" } else { "good" }).collect();
-    let all = titles.iter().map(|title| store.register_chat(&acme, new_chat(&environment, title)));
-    for (title, outcome) in titles.iter().zip(futures_util::future::join_all(all).await) {
-        assert_eq!(outcome.is_ok(), *title == "good", "{title}: {outcome:?}");
-    }
-    assert_eq!(store.list_chats(&acme, &ChatQuery::default()).await.unwrap().total, 36);
-    assert_eq!(store.examine().await.unwrap().findings, []);
-}
-
 #[test]
 fn a_store_outlives_the_runtimes_that_use_it() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -350,71 +333,6 @@ async fn what_another_process_does_wakes_whoever_waits_here() {
     here.finish_attempt(&claimed[0].lease, chat_made(chat.id, environment.now()), environment.now()).await.unwrap();
     tokio::time::timeout(MINUTE, notified).await.unwrap();
     assert_eq!(there.find_chat(&acme, chat.id).await.unwrap().unwrap().status, ChatStatus::Active);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn totals_are_exact_while_counts_are_rolled_up_and_split() {
-    let (_database, environment, store) = new_store().await;
-    let (store, acme) = (Arc::new(store), tenant("acme"));
-    let number = u64::try_from(SPLIT_ABOVE).unwrap() * 5 / 2;
-    let day = environment.now();
-    let rolling = {
-        let store = store.clone();
-        tokio::spawn(async move {
-            loop {
-                store.roll_up_counts().await.unwrap();
-                let total = store.list_chats(&tenant("acme"), &ChatQuery::default()).await.unwrap().total;
-                if total == number {
-                    return;
-                }
-            }
-        })
-    };
-    let rivals = {
-        let store = store.clone();
-        tokio::spawn(async move {
-            for _ in 0..50 {
-                store.roll_up_counts().await.unwrap();
-                sleep(Duration::from_millis(7)).await;
-            }
-        })
-    };
-    let mut registering = Vec::new();
-    for part in 0..10 {
-        let (store, environment, acme) = (store.clone(), environment.clone(), acme.clone());
-        registering.push(tokio::spawn(async move {
-            let chats = (0..number / 10).map(|n| NewChat {
-                // One day, most of it in one minute.
-                at: day.plus(Duration::from_millis(if n % 10 == 0 { n * 1_000 } else { n % 3_000 + part })),
-                ..new_chat(&environment, "x")
-            });
-            for some in chats.collect::<Vec<_>>().chunks(50) {
-                let some = some.iter().map(|chat| store.register_chat(&acme, chat.clone()));
-                for registered in futures_util::future::join_all(some).await {
-                    registered.unwrap();
-                }
-                let claimed = store.claim_operations(&claim(&environment, 10)).await.unwrap();
-                for operation in claimed {
-                    let at = environment.now();
-                    store.finish_attempt(&operation.lease, chat_made(operation.chat_id, at), at).await.unwrap();
-                }
-            }
-        }));
-    }
-    for registering in registering {
-        registering.await.unwrap();
-    }
-    rolling.await.unwrap();
-    rivals.await.unwrap();
-    assert_eq!(store.examine().await.unwrap().findings, []);
-    while store.roll_up_counts().await.unwrap() > 0 {}
-    assert_eq!(store.examine().await.unwrap().findings, []);
-    let levels = store.pool.snapshot(MINUTE, |work| async move {
-        let finest = counts::kept(&work, "acme", crate::counts::Level::Second, i64::MIN, i64::MAX).await?;
-        work.commit().await?;
-        Ok(finest.len())
-    });
-    assert!(levels.await.unwrap() > 1, "a crowded minute is kept by seconds");
 }
 
 /// Somebody who speaks with the database beside the store.

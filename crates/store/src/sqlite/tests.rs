@@ -27,6 +27,8 @@ use tempfile::TempDir;
 use super::{accounts, apply_migrations, events, groups, list, operations, register, removal, threads, tokens};
 use crate::{Claim, IdempotencyKey, Lease, NewChat, NewRemoval, Outcome, lanes::LastServed};
 
+mod totals;
+
 /// A migrated database, for as long as the folder is held.
 fn database() -> (TempDir, SqliteConnection) {
     let folder = TempDir::new().expect("a folder");

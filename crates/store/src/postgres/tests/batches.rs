@@ -1,0 +1,108 @@
+//! Batches of writes of which something goes wrong: everybody in them gets their own right answer.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[tokio::test]
+async fn one_bad_row_in_a_batch_harms_nobody_else() {
+    let (_database, environment, store) = new_store().await;
+    execute(
+        &store,
+        "create function refuse() returns trigger language plpgsql as $$ \
+            begin raise exception 'not this one'; end $$; \
+        create trigger refuse before insert on chats for each row when (new.title = 'bad') execute function refuse()",
+    )
+    .await;
+    let acme = tenant("acme");
+    let titles: Vec<&str> = (0..40).map(|n| if n % 10 == 3 { "bad" } else { "good" }).collect();
+    let all = titles.iter().map(|title| store.register_chat(&acme, new_chat(&environment, title)));
+    for (title, outcome) in titles.iter().zip(futures_util::future::join_all(all).await) {
+        assert_eq!(outcome.is_ok(), *title == "good", "{title}: {outcome:?}");
+    }
+    assert_eq!(store.list_chats(&acme, &ChatQuery::default()).await.unwrap().total, 36);
+    assert_eq!(store.examine().await.unwrap().findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_goes_away_takes_nobodys_answer_along() {
+    let (_database, environment, store) = new_store().await;
+    let (store, acme) = (Arc::new(store), tenant("acme"));
+    let waiting: Vec<_> = (0..200)
+        .map(|number| {
+            let (store, acme) = (store.clone(), acme.clone());
+            let chat = new_chat(&environment, &format!("Chat {number}"));
+            let id = chat.id;
+            let patience = if number % 3 == 0 { Duration::from_micros(number * 7) } else { MINUTE };
+            let register = async move { tokio::time::timeout(patience, store.register_chat(&acme, chat)).await };
+            (number, id, tokio::spawn(register))
+        })
+        .collect();
+    let mut answered = BTreeSet::new();
+    for (number, id, registered) in waiting {
+        match registered.await.unwrap() {
+            Ok(registration) => {
+                assert!(matches!(registration.unwrap(), Registration::New(chat) if chat.chat_id == id), "{number}");
+                answered.insert(id.0);
+            }
+            Err(_) => assert_eq!(number % 3, 0, "{number} waited"),
+        }
+    }
+    for id in &answered {
+        assert!(store.find_chat(&acme, ChatId(*id)).await.unwrap().is_some());
+    }
+    // Those who went away may be there or not, but nothing else is.
+    let total = store.list_chats(&acme, &ChatQuery::default()).await.unwrap().total;
+    assert!((answered.len() as u64..=200).contains(&total), "{total}");
+    assert_eq!(store.examine().await.unwrap().findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_connection_that_is_closed_amid_a_batch_leaves_nobody_with_a_wrong_answer() {
+    const ROUNDS: usize = 20;
+    let (database, environment, store) = new_store().await;
+    let admin = open(database.url(), &environment, Migrate::Off).await.unwrap();
+    let acme = tenant("acme");
+    let (mut there, mut unknown) = (0, 0);
+    for round in 0..ROUNDS {
+        let chats: Vec<NewChat> = (0..60).map(|_| new_chat(&environment, "x")).collect();
+        let registering =
+            futures_util::future::join_all(chats.iter().map(|chat| store.register_chat(&acme, chat.clone())));
+        let closing = async {
+            sleep(Duration::from_micros(300 * round as u64)).await;
+            let close = "select pg_terminate_backend(pid) from pg_stat_activity \
+                where datname = current_database() and pid <> pg_backend_pid() and query like 'with input as%'";
+            execute(&admin, close).await;
+        };
+        let (answers, ()) = futures_util::future::join(registering, closing).await;
+        for (chat, answer) in chats.iter().zip(answers) {
+            let found = find_patiently(&store, &acme, chat.id).await;
+            match answer {
+                Ok(Registration::New(accepted)) => {
+                    assert_eq!(accepted.chat_id, chat.id);
+                    assert!(found, "what was answered is there");
+                    there += 1;
+                }
+                Ok(other) => panic!("{other:?}"),
+                // It is not known whether it was committed.
+                Err(StoreError::Unavailable(_)) => unknown += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert!(there > 0 && unknown > 0, "connections were closed, and opened again: {there} there, {unknown} not known");
+    let total = store.list_chats(&acme, &ChatQuery::default()).await.unwrap().total;
+    assert!(total >= there && total <= there + unknown, "{total} of {there} and {unknown}");
+    assert_eq!(store.examine().await.unwrap().findings, []);
+}
+
+/// Reads have connections of their own, which are left alone; still they may be asked again.
+async fn find_patiently(store: &PostgresStore, tenant: &TenantId, id: ChatId) -> bool {
+    for _ in 0..50 {
+        match store.find_chat(tenant, id).await {
+            Ok(found) => return found.is_some(),
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
+    }
+    panic!("the database does not come back");
+}
