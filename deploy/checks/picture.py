@@ -1,7 +1,6 @@
 """Draws the dashboard: runs the service on SQLite for some minutes under a load that rises and falls, has Prometheus ask it
 for its metrics, asks Prometheus what the panels of the dashboard ask, and draws the answers where Grafana would.
-It is run by hand, with what picture.requirements.txt names: `picture.py --convoke PROGRAM --prometheus PROGRAM --to FILE`, the
-file being docs/pictures/dashboard.png.
+`cargo xtask deploy --picture` runs it: `picture.py --convoke PROGRAM --prometheus PROGRAM --to FILE`.
 """
 
 import argparse

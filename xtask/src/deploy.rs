@@ -4,7 +4,7 @@
 //! takes part.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -17,8 +17,8 @@ use crate::{
 
 const CHECKS: &str = "deploy/checks";
 const FOLDER: &str = "target/deploy";
-const HOW_TO_INSTALL_PROMTOOL: &str =
-    "promtool is needed, which comes with Prometheus: https://prometheus.io/download/";
+const PICTURE: &str = "docs/pictures/dashboard.png";
+const HOW_TO_INSTALL: &str = "Prometheus and its promtool are needed: https://prometheus.io/download/";
 
 pub fn run() -> Result<(), Failure> {
     let folder = repository::root().join(FOLDER);
@@ -26,10 +26,8 @@ pub fn run() -> Result<(), Failure> {
     let node = node::provide()?;
     node::install_packages(checks, &folder)?;
     let python = python::provide(&checks.join("requirements.txt"), &folder.join("venv"))?;
-    let promtool = promtool(&folder)?;
-    finish(repository::cargo().args(["build", "--locked", "-p", "convoke"]), "the build")?;
-    let target = repository::metadata()?.target_directory.into_std_path_buf();
-    let program = target.join("debug").join(format!("convoke{}", env::consts::EXE_SUFFIX));
+    let promtool = of_prometheus("promtool", &folder)?;
+    let program = build(&[])?;
     let mut command = Command::new(python);
     command.arg(repository::root().join(checks).join("all.py")).arg("--work").arg(&folder);
     command.arg("--convoke").arg(program).arg("--promtool").arg(promtool).arg("--node").arg(node);
@@ -37,20 +35,42 @@ pub fn run() -> Result<(), Failure> {
     finish(command.env("PYTHONDONTWRITEBYTECODE", "1"), "what is in deploy/")
 }
 
-/// Prometheus' tool. Where Debian's packages are, it is taken out of one that is not installed: that would start a server.
-fn promtool(folder: &Path) -> Result<PathBuf, Failure> {
-    if install::is_program("promtool") {
-        return Ok("promtool".into());
+/// Draws the dashboard with what Prometheus learns of a service under load.
+pub fn draw() -> Result<(), Failure> {
+    let folder = repository::root().join(FOLDER);
+    fs::create_dir_all(&folder).map_err(|error| format!("{FOLDER}: {error}"))?;
+    let checks = Path::new(CHECKS);
+    let python = python::provide(&checks.join("picture.requirements.txt"), &folder.join("picture"))?;
+    let mut command = Command::new(python);
+    command.arg(repository::root().join(checks).join("picture.py"));
+    command.arg("--convoke").arg(build(&["--release"])?);
+    command.arg("--prometheus").arg(of_prometheus("prometheus", &folder)?);
+    command.arg("--to").arg(repository::root().join(PICTURE));
+    finish(&mut command, "the picture of the dashboard")
+}
+
+/// Builds the program; gives where it is.
+fn build(words: &[&str]) -> Result<PathBuf, Failure> {
+    finish(repository::cargo().args(["build", "--locked", "-p", "convoke"]).args(words), "the build")?;
+    let target = repository::metadata()?.target_directory.into_std_path_buf();
+    let profile = if words.contains(&"--release") { "release" } else { "debug" };
+    Ok(target.join(profile).join(format!("convoke{}", env::consts::EXE_SUFFIX)))
+}
+
+/// One of Prometheus' programs. Where Debian's packages are, it is taken out of one that is not installed: that would start
+/// a server.
+fn of_prometheus(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
+    if install::is_program(name) {
+        return Ok(name.into());
     }
-    let unpacked = folder.join("prometheus");
-    let program = unpacked.join("usr/bin/promtool");
+    let program = folder.join("prometheus/usr/bin").join(name);
     if program.is_file() {
         return Ok(program);
     }
     if !install::is_program("apt-get") {
-        return Err(HOW_TO_INSTALL_PROMTOOL.to_owned());
+        return Err(HOW_TO_INSTALL.to_owned());
     }
-    install::run_as_root(&["apt-get", "update"], "promtool")?;
+    install::run_as_root(&["apt-get", "update"], name)?;
     let mut download = Command::new("apt-get");
     // A sandbox of apt's own may not write into the folder, and says so.
     download.args(["--option", "APT::Sandbox::User=root", "download", "prometheus"]).current_dir(folder);
@@ -58,5 +78,5 @@ fn promtool(folder: &Path) -> Result<PathBuf, Failure> {
     let mut unpack = Command::new("sh");
     unpack.args(["-c", "dpkg-deb --extract prometheus_*.deb prometheus && rm prometheus_*.deb"]).current_dir(folder);
     finish(&mut unpack, "`dpkg-deb --extract`")?;
-    if program.is_file() { Ok(program) } else { Err(HOW_TO_INSTALL_PROMTOOL.to_owned()) }
+    if program.is_file() { Ok(program) } else { Err(HOW_TO_INSTALL.to_owned()) }
 }

@@ -82,7 +82,11 @@ enum Command {
     /// Makes clients in Python and TypeScript from openapi/openapi.json, below target/, and uses them.
     Clients,
     /// Looks at the Dockerfile and at all that is in deploy/, without a cluster or an engine.
-    Deploy,
+    Deploy {
+        /// Makes the picture of the dashboard anew instead, which takes five minutes.
+        #[arg(long)]
+        picture: bool,
+    },
     /// Tries the service with an OpenID Connect issuer of others (oidc-provider, from npm); logs in with Swagger UI.
     Oidc,
     /// Writes openapi/openapi.json, as the service serves it.
@@ -170,7 +174,8 @@ fn main() -> ExitCode {
         }),
         Command::Deny { checks } => supply_chain::deny(&checks),
         Command::Clients => clients::run(),
-        Command::Deploy => deploy::run(),
+        Command::Deploy { picture: false } => deploy::run(),
+        Command::Deploy { picture: true } => deploy::draw(),
         Command::Oidc => browser::log_in(),
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),
