@@ -47,7 +47,14 @@ pub trait Provider: Send + Sync + Debug {
     /// How long after a call whose outcome is unknown its group may still turn up: before that, no second one is made.
     fn settle_time(&self) -> Duration;
 
-    /// Makes the group. Called again, it may make another one: an unknown outcome is reconciled by [`Self::find_created`].
+    /// Whether [`Self::create_chat`], called again for the same chat, gives the group that it made before. Where it does,
+    /// nothing has to be kept of a call before it is made.
+    fn keeps_one_group(&self) -> bool {
+        false
+    }
+
+    /// Makes the group. Called again, it may make another one, unless [`Self::keeps_one_group`]: an unknown outcome is
+    /// reconciled by [`Self::find_created`].
     ///
     /// # Errors
     /// See [`ProviderError`].

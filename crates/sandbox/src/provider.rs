@@ -54,9 +54,13 @@ impl Sandbox {
             chat_id: request.chat_id,
             state: serde_json::to_string(&state)?,
         };
-        let created = created(&group.code, &state);
-        self.storage.insert_group(group).await?;
-        Ok(created)
+        let made = created(&group.code, &state);
+        let Err(error) = self.storage.insert_group(group).await else { return Ok(made) };
+        // A chat has one group at most: an earlier call may have made it.
+        match self.storage.find_group_of(&request.tenant, request.chat_id).await? {
+            Some(kept) => Ok(created(&kept.code, &serde_json::from_str(&kept.state)?)),
+            None => Err(error.into()),
+        }
     }
 
     async fn find_made(&self, request: &CreateChat, since: Timestamp) -> Result<Option<CreatedGroup>, SandboxError> {
@@ -87,6 +91,10 @@ impl Provider for Sandbox {
     /// Whatever was made is there at once, or never will be.
     fn settle_time(&self) -> Duration {
         Duration::ZERO
+    }
+
+    fn keeps_one_group(&self) -> bool {
+        true
     }
 
     async fn create_chat(&self, request: &CreateChat) -> Result<CreatedGroup, ProviderError> {

@@ -4,6 +4,8 @@
 //! may be a group from now on, and after a call whose outcome is not known, or a crash, the group is looked for before
 //! another one is made; and if it is not found, only once it would have turned up by now.
 //!
+//! A service that keeps one group of a chat whatever happens is simply asked again, and nothing is written down before.
+//!
 //! A service with accounts has the group made in the lane of the account that is chosen for it. As long as nothing was
 //! begun, that may be another one at every attempt; what was begun is looked for in the lane where it was.
 
@@ -104,6 +106,9 @@ async fn create(
 ) -> Result<Step, Interruption> {
     if let Some(lane) = other_lane(provider, operation, Work::Make(request)).await? {
         return go_to(inner, operation, before, lane).await.map(Step::Ended);
+    }
+    if provider.keeps_one_group() {
+        return Ok(Step::Made(provider.create_chat(request).await?));
     }
     let now = inner.environment.now();
     let first_call_at = before.first_call_at.or(Some(now));

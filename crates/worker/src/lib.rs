@@ -61,6 +61,9 @@ impl Default for WorkerSettings {
     }
 }
 
+/// How long a free place waits for company where all others are taken.
+const COMPANY: Duration = Duration::from_millis(5);
+
 /// A process's worker.
 #[derive(Clone)]
 pub struct Worker {
@@ -138,11 +141,13 @@ impl Worker {
 async fn drive(inner: &Arc<Inner>, attempts: &TaskTracker, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         // A place first: what is claimed is begun at once.
-        let place = tokio::select! {
-            place = Arc::clone(&inner.free).acquire_owned() => place,
+        tokio::select! {
+            _ = inner.free.acquire() => {}
             () = stop.cancelled() => return,
-        };
-        drop(place);
+        }
+        // And a few more, if they come free soon: many are claimed, and go on together, at the cost of one.
+        let few = (inner.settings.concurrency / 4).max(1);
+        drop(tokio::time::timeout(COMPANY, inner.free.acquire_many(few)).await);
         let now = inner.environment.now();
         let claim = Claim {
             lanes: lanes::idle(inner),

@@ -110,6 +110,10 @@ impl Provider for Measured {
         self.0.settle_time()
     }
 
+    fn keeps_one_group(&self) -> bool {
+        self.0.keeps_one_group()
+    }
+
     async fn create_chat(&self, request: &CreateChat) -> Result<CreatedGroup, ProviderError> {
         self.measure("create_chat", self.0.create_chat(request)).await
     }

@@ -81,8 +81,10 @@ impl Storage {
 #[async_trait]
 impl SandboxStorage for Storage {
     async fn insert_group(&self, group: NewSandboxGroup) -> Result<(), StorageError> {
-        self.groups.lock().unwrap().push((group.chat_id, group.code.clone()));
-        self.up()?.insert_group(group).await
+        let made = (group.chat_id, group.code.clone());
+        self.up()?.insert_group(group).await?;
+        self.groups.lock().unwrap().push(made);
+        Ok(())
     }
 
     async fn find_group(&self, code: &str) -> Result<Option<SandboxGroup>, StorageError> {
