@@ -23,6 +23,10 @@ use crate::{
     measure::{Call, Calls},
 };
 
+/// How often a query is asked at most. A server that is told to end a connection says so in answer to what is under way,
+/// where it looks like any other error; only the second time the connection is closed.
+const ATTEMPTS: u32 = 3;
+
 /// How many threads have connections of their own at most; more share them.
 fn max_threads() -> usize {
     std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2).max(4)
@@ -105,32 +109,34 @@ impl Pipelines {
         self.reading.begin()
     }
 
-    /// If the connection is lost, the query is asked once more on a new one: it only reads. If the answer does not come in
-    /// time, the connection is given up, with everything that waits on it.
+    /// If the connection is lost, the query is asked again on a new one: it only reads. If the answer does not come in time,
+    /// the connection is given up, with everything that waits on it.
     async fn answer<T, F>(&self, lane: &Lane, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
     where
         F: Future<Output = Outcome<T>>,
     {
         let end = Instant::now() + REQUEST_DEADLINE;
-        let mut is_first = true;
+        let mut attempt = 1;
         loop {
             let shared = timeout_at(end, self.shared(lane)).await.map_err(|_| late())??;
-            match timeout_at(end, query(shared.clone())).await {
+            let failure = match timeout_at(end, query(shared.clone())).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(failure)) if failure.is_lost_connection() || shared.0.life.is_over() => {
-                    shared.0.life.end();
-                    if !is_first {
-                        return Err(failure.into());
-                    }
-                    is_first = false;
-                }
-                Ok(Err(failure)) => return Err(failure.into()),
+                Ok(Err(failure)) => failure,
                 Err(_) => {
                     tracing::warn!("PostgreSQL does not answer a short query: its connection is closed");
                     shared.0.life.end();
                     return Err(late());
                 }
+            };
+            if failure.is_lost_connection() || shared.0.life.is_over() {
+                shared.0.life.end();
+            } else if !failure.is_servers_own() {
+                return Err(failure.into());
             }
+            if attempt == ATTEMPTS {
+                return Err(failure.into());
+            }
+            attempt += 1;
         }
     }
 

@@ -343,6 +343,35 @@ async fn beside(database: &TestDatabase) -> tokio_postgres::Client {
 }
 
 #[tokio::test]
+async fn reads_whose_connection_is_closed_are_answered_over_another_one() {
+    let (database, environment, store) = new_store().await;
+    let acme = tenant("acme");
+    let chats: Vec<NewChat> = (0..8).map(|number| new_chat(&environment, &format!("Chat {number}"))).collect();
+    for chat in &chats {
+        store.register_chat(&acme, chat.clone()).await.unwrap();
+    }
+    let (mut keeper, admin) = (beside(&database).await, beside(&database).await);
+    // Those that wait for the keeper.
+    let close = "select pg_terminate_backend(pid) from pg_locks where not granted and relation = 'chats'::regclass";
+    for round in 0..3 {
+        let held = keeper.transaction().await.unwrap();
+        held.batch_execute("lock table chats in access exclusive mode").await.unwrap();
+        // Every id several times, so that one statement holds it more than once.
+        let reads = (0..60).map(|number| store.find_chat(&acme, chats[number * 5 % chats.len()].id));
+        let closed = async {
+            while admin.query(close, &[]).await.unwrap().is_empty() {}
+            held.rollback().await.unwrap();
+        };
+        let (found, ()) = tokio::join!(futures_util::future::join_all(reads), closed);
+        for (number, found) in found.into_iter().enumerate() {
+            let found = found.unwrap_or_else(|error| panic!("round {round}: {error}")).expect("it is there");
+            let title = format!("\"Chat {}\"", number * 5 % chats.len());
+            assert!(found.json.contains(&title), "{title}: {}", found.json);
+        }
+    }
+}
+
+#[tokio::test]
 async fn nothing_slow_stands_in_front_of_a_look_up() {
     use diesel::sql_types::{Bool, Integer};
     let (database, environment, store) = new_store().await;
