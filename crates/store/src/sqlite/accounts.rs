@@ -102,7 +102,7 @@ fn delete(connection: &mut SqliteConnection, service: Service, name: &str, now: 
     let named = provider_accounts::table
         .filter(provider_accounts::service.eq(service.as_str()))
         .filter(provider_accounts::name.eq(name));
-    let id: Option<Id> = named.select(provider_accounts::id).first(connection).optional()?;
+    let id: Option<Id> = named.select(provider_accounts::id).get_result(connection).optional()?;
     let Some(id) = id else { return Ok(false) };
     // What was kept of others goes with it.
     diesel::delete(provider_accounts::table.find(id)).execute(connection)?;
@@ -119,7 +119,7 @@ fn delete(connection: &mut SqliteConnection, service: Service, name: &str, now: 
 /// Whether an account is kept.
 pub fn exists(connection: &mut SqliteConnection, id: AccountId) -> Result<bool> {
     let found = provider_accounts::table.find(Id(id.0)).select(provider_accounts::id);
-    Ok(found.first::<Id>(connection).optional()?.is_some())
+    Ok(found.get_result::<Id>(connection).optional()?.is_some())
 }
 
 pub fn lease(
@@ -158,7 +158,7 @@ macro_rules! held {
 
 /// The service of an account, if the lease holds.
 pub fn service_of_held(connection: &mut SqliteConnection, lease: &AccountLease) -> Result<Option<String>> {
-    Ok(held!(lease).select(provider_accounts::service).first(connection).optional()?)
+    Ok(held!(lease).select(provider_accounts::service).get_result(connection).optional()?)
 }
 
 pub fn extend(connection: &mut SqliteConnection, lease: &AccountLease, until: Timestamp) -> Result<bool> {
@@ -229,7 +229,7 @@ pub fn save_peers(connection: &mut SqliteConnection, account: AccountId, peers: 
 
 pub fn find_peer(connection: &mut SqliteConnection, account: AccountId, name: &str) -> Result<Option<String>> {
     let peer = provider_peers::table.find((Id(account.0), name)).select(provider_peers::state);
-    Ok(peer.first(connection).optional()?)
+    Ok(peer.get_result(connection).optional()?)
 }
 
 #[async_trait]

@@ -36,7 +36,7 @@ pub fn take_in(
         .filter(chats::service.eq(service.as_str()))
         .filter(chats::provider_chat_id.eq(provider_chat_id))
         .select((chats::tenant_id, chats::id))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let Some((tenant, chat)) = chat else { return Ok(None) };
     let (tenant, chat) = (rows::tenant(&tenant)?, ChatId(chat.0));
@@ -80,7 +80,7 @@ fn record(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId, ne
     let (document, version, last_event_at): (String, i32, i64) = chats::table
         .find((tenant.as_str(), Id(chat.0)))
         .select((chats::document, chats::document_version, chats::last_event_at))
-        .first(connection)?;
+        .get_result(connection)?;
     if version == DOCUMENT_VERSION {
         return Ok(Record { chat: document::parse(&document)?, last_event_at: Timestamp::from_millis(last_event_at) });
     }

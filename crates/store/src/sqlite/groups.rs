@@ -35,15 +35,17 @@ macro_rules! alive {
 /// How many groups an account has made that are alive.
 pub fn number_made(connection: &mut SqliteConnection, account: Id) -> Result<u32> {
     let made = alive!(provider_groups::account_id.eq(account)).filter(provider_groups::provider_chat_id.is_not_null());
-    let number: i64 = made.select(count_star()).first(connection)?;
+    let number: i64 = made.select(count_star()).get_result(connection)?;
     Ok(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// Chooses an account and keeps the choice. The one writer sees to it that nobody else chooses meanwhile.
 pub fn place(connection: &mut SqliteConnection, asked: &NewPlacement) -> Result<Placement> {
     let row = provider_groups::table.find((asked.tenant.as_str(), Id(asked.chat_id.0)));
-    let before: Option<(Id, Option<String>)> =
-        row.select((provider_groups::account_id, provider_groups::provider_chat_id)).first(connection).optional()?;
+    let before: Option<(Id, Option<String>)> = row
+        .select((provider_groups::account_id, provider_groups::provider_chat_id))
+        .get_result(connection)
+        .optional()?;
     if let Some((account, Some(_))) = before
         && accounts::exists(connection, AccountId(account.0))?
     {
@@ -150,7 +152,7 @@ pub fn find_placement(connection: &mut SqliteConnection, tenant: &TenantId, chat
         .filter(provider_groups::tenant_id.eq(tenant.as_str()))
         .filter(provider_groups::chat_id.eq(Id(chat.0)))
         .select(provider_groups::account_id);
-    Ok(row.first::<Id>(connection).optional()?.map(|id| AccountId(id.0)))
+    Ok(row.get_result::<Id>(connection).optional()?.map(|id| AccountId(id.0)))
 }
 
 /// Keeps a group, if the lease holds.
@@ -236,7 +238,7 @@ pub fn find_account(
                 provider_groups::state.assume_not_null(),
             ),
         ))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     row.map(|(account, row)| Ok((AccountId(account.0), group(row)?))).transpose()
 }

@@ -18,11 +18,13 @@ use crate::{
     rows,
 };
 
+/// The chat of this id. (`first` would add a limit, whose value is bound: SQLite then plans the statement anew each time,
+/// which takes longer than the look-up. That is so of all look-ups.)
 pub fn find(connection: &mut SqliteConnection, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
     let row: Option<(String, i64, String, i32)> = chats::table
         .find((tenant.as_str(), Id(id.0)))
         .select((chats::status, chats::version, chats::document, chats::document_version))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let Some((status, version, document, form)) = row else { return Ok(None) };
     let json = current_form(connection, tenant, id, document, form)?;
@@ -51,7 +53,7 @@ pub fn find_invitation(
     let row: Option<(String, String, Option<String>)> = chats::table
         .find((tenant.as_str(), Id(id.0)))
         .select((chats::service, chats::status, chats::invitation))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     row.map(|(service, status, link)| {
         Ok(ChatInvitation { service: rows::service(&service)?, status: rows::status(&status)?, link })
@@ -70,7 +72,7 @@ fn keys_of_page(connection: &mut SqliteConnection, tenant: &TenantId, query: &Ch
     let has_dates = filter.registered_from.is_some() || filter.registered_to.is_some();
     let is_near = !has_dates && query.offset() <= PLAIN_OFFSET;
     let Some(plan) = PagePlan::new(query, Vec::new()) else {
-        let total: i64 = matching(tenant, filter).select(count_star()).first(connection)?;
+        let total: i64 = matching(tenant, filter).select(count_star()).get_result(connection)?;
         let keys = ordered(matching(tenant, filter), &query.sort)
             .select(chats::id)
             .offset(i64::try_from(query.offset()).unwrap_or(i64::MAX))
@@ -100,7 +102,7 @@ fn grand_total(connection: &mut SqliteConnection, tenant: &TenantId) -> Result<C
     let row: Option<(i64, i64)> = chat_counts::table
         .find((tenant.as_str(), Level::All as i16, 0))
         .select((chat_counts::active, chat_counts::inactive))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     Ok(row.map_or(Counts::default(), |(active, inactive)| Counts { active, inactive }))
 }
@@ -122,7 +124,7 @@ fn find_page(
                     registered_to: Some(Timestamp::from_millis(to)),
                     ..filter.clone()
                 };
-                plan.counted(matching(tenant, &edge).select(count_star()).first(connection)?);
+                plan.counted(matching(tenant, &edge).select(count_star()).get_result(connection)?);
             }
             Step::Done(place) => return Ok(place),
         }

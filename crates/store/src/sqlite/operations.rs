@@ -67,7 +67,7 @@ pub struct OperationRow {
 
 pub fn find(connection: &mut SqliteConnection, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
     let row = operations::table.find((tenant.as_str(), Id(id.0))).select(OperationRow::as_select());
-    row.first(connection).optional()?.map(OperationRow::into_operation).transpose()
+    row.get_result(connection).optional()?.map(OperationRow::into_operation).transpose()
 }
 
 impl OperationRow {
@@ -233,12 +233,12 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
         .get_result(connection)?;
     let (kind, chat, person, lane, attempts, fence, created_at, progress) = row;
     let (service, group): (String, Option<String>) =
-        chats::table.find((tenant, chat)).select((chats::service, chats::provider_chat_id)).first(connection)?;
+        chats::table.find((tenant, chat)).select((chats::service, chats::provider_chat_id)).get_result(connection)?;
     let work = match (OperationType::from_name(&kind), person, group) {
         (Some(OperationType::CreateChat), _, _) => creation(connection, tenant, chat)?,
         (Some(OperationType::RemoveParticipant), Some(person), Some(provider_chat_id)) => {
             let person = people_table::table.find((tenant, person)).select(people_table::external_id);
-            Work::RemoveParticipant { provider_chat_id, external_id: person.first(connection)? }
+            Work::RemoveParticipant { provider_chat_id, external_id: person.get_result(connection)? }
         }
         _ => return Err(rows::inconsistent("operation", &id.0.to_string())),
     };
@@ -257,7 +257,7 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
 /// What the chat was registered as; its title of today may be another one.
 fn creation(connection: &mut SqliteConnection, tenant: &str, chat: Id) -> Result<Work> {
     let registration = chat_events::table.find((tenant, chat, intake::REGISTERED_KEY)).select(chat_events::body);
-    let body: String = registration.first(connection)?;
+    let body: String = registration.get_result(connection)?;
     match rows::json("event", &body)? {
         ChatEventKind::Registered { title, description, .. } => Ok(Work::CreateChat { title, description }),
         _ => Err(rows::inconsistent("registration of chat", &chat.0.to_string())),
@@ -313,7 +313,7 @@ fn set_group(connection: &mut SqliteConnection, lease: &Lease, chat: Id, group: 
 
 /// The messenger that a chat is on.
 fn service_of(connection: &mut SqliteConnection, tenant: &TenantId, chat: Id) -> Result<Service> {
-    let name: String = chats::table.find((tenant.as_str(), chat)).select(chats::service).first(connection)?;
+    let name: String = chats::table.find((tenant.as_str(), chat)).select(chats::service).get_result(connection)?;
     rows::service(&name)
 }
 
@@ -326,7 +326,7 @@ pub fn finish(
     at: Timestamp,
 ) -> Result<Option<ChatId>> {
     let row: Option<(Id, String)> =
-        held!(lease).select((operations::chat_id, operations::kind)).first(connection).optional()?;
+        held!(lease).select((operations::chat_id, operations::kind)).get_result(connection).optional()?;
     let Some((chat, kind)) = row else { return Ok(None) };
     let (tenant, chat_id) = (&lease.tenant, ChatId(chat.0));
     match outcome {

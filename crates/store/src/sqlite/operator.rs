@@ -82,7 +82,7 @@ pub fn find(connection: &mut SqliteConnection, id: OperationId) -> Result<Option
 }
 
 fn find_of(connection: &mut SqliteConnection, tenant: &str, id: OperationId) -> Result<Option<OperationDetails>> {
-    let row = operations::table.find((tenant, Id(id.0))).select(columns!()).first::<Row>(connection);
+    let row = operations::table.find((tenant, Id(id.0))).select(columns!()).get_result::<Row>(connection);
     row.optional()?.map(details).transpose()
 }
 
@@ -98,7 +98,8 @@ pub fn retry(
     if operation.status != OperationStatus::Failed {
         return Ok((Retry::NotFailed(operation.status), None));
     }
-    let status: String = chats::table.find((tenant.as_str(), Id(chat.0))).select(chats::status).first(connection)?;
+    let status: String =
+        chats::table.find((tenant.as_str(), Id(chat.0))).select(chats::status).get_result(connection)?;
     if let Some(hindrance) = operator::hindrance(operation.kind, rows::status(&status)?) {
         return Ok((hindrance, None));
     }

@@ -19,7 +19,7 @@ pub fn id_of(
         .filter(people::service.eq(service.as_str()))
         .filter(people::external_id.eq(external_id))
         .select(people::id)
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     if let Some(id) = known {
         return Ok(ParticipantId(id.0));

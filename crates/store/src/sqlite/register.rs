@@ -136,7 +136,7 @@ fn accepted(connection: &mut SqliteConnection, tenant: &TenantId, id: ChatId) ->
     let row: Option<(Id, String)> = chats::table
         .find((tenant.as_str(), Id(id.0)))
         .select((chats::operation_id, chats::status))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     row.map(|(operation, status)| {
         let status = rows::status(&status)?;
@@ -147,7 +147,7 @@ fn accepted(connection: &mut SqliteConnection, tenant: &TenantId, id: ChatId) ->
 
 fn registration_hash(connection: &mut SqliteConnection, tenant: &TenantId, id: ChatId) -> Result<Option<Vec<u8>>> {
     let chat = chats::table.find((tenant.as_str(), Id(id.0)));
-    Ok(chat.select(chats::registration_hash).first(connection).optional()?)
+    Ok(chat.select(chats::registration_hash).get_result(connection).optional()?)
 }
 
 fn missing(id: ChatId) -> StoreError {
@@ -162,7 +162,7 @@ pub fn find_answer(
     let row: Option<(Vec<u8>, Id, Id)> = idempotency_keys::table
         .find((tenant.as_str(), &key.route, &key.key))
         .select((idempotency_keys::request_hash, idempotency_keys::chat_id, idempotency_keys::operation_id))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     Ok(row.map(|(request_hash, chat, operation)| KeptAnswer {
         request_hash,

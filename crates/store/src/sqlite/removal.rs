@@ -54,7 +54,7 @@ fn owner(connection: &mut SqliteConnection, tenant: &TenantId, chat: &Chat) -> R
     let body: Option<String> = chat_events::table
         .find((tenant.as_str(), Id(chat.id.0), crate::intake::GROUP_MADE_KEY))
         .select(chat_events::body)
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     Ok(match body.map(|body| rows::json("event", &body)).transpose()? {
         Some(ChatEventKind::GroupMade { owner, .. }) => Some(owner),
@@ -76,7 +76,7 @@ pub fn under_way(
         // In the very words of the partial index, which SQLite does not use for values that are bound.
         .filter(sql::<Bool>("kind = 'removeParticipant' and state not in ('succeeded', 'failed')"))
         .select(operations::id)
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     Ok(id.map(|id| OperationId(id.0)))
 }

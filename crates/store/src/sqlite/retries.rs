@@ -28,7 +28,7 @@ fn number(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId) ->
         .filter(chat_events::tenant_id.eq(tenant.as_str()))
         .filter(chat_events::chat_id.eq(Id(chat.0)))
         .filter(chat_events::key.like(intake::RETRIED_KEYS));
-    Ok(retried.select(count_star()).first(connection)?)
+    Ok(retried.select(count_star()).get_result(connection)?)
 }
 
 /// When what comes after all else happened.
@@ -38,6 +38,7 @@ fn next_instant(
     chat: ChatId,
     at: Timestamp,
 ) -> Result<Timestamp> {
-    let last: i64 = chats::table.find((tenant.as_str(), Id(chat.0))).select(chats::last_event_at).first(connection)?;
+    let last: i64 =
+        chats::table.find((tenant.as_str(), Id(chat.0))).select(chats::last_event_at).get_result(connection)?;
     Ok(intake::after(Timestamp::from_millis(last), at))
 }

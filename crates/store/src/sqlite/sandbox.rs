@@ -78,7 +78,8 @@ impl SandboxStorage for SqliteStore {
     async fn find_group(&self, code: &str) -> Result<Option<SandboxGroup>, StorageError> {
         let code = code.to_owned();
         let find = move |connection: &mut SqliteConnection| {
-            let row: Option<GroupRow> = groups!().filter(sandbox_groups::code.eq(code)).first(connection).optional()?;
+            let row: Option<GroupRow> =
+                groups!().filter(sandbox_groups::code.eq(code)).get_result(connection).optional()?;
             row.map(group).transpose()
         };
         Ok(self.threads.read(find).await?)
@@ -90,7 +91,7 @@ impl SandboxStorage for SqliteStore {
             let row: Option<GroupRow> = groups!()
                 .filter(sandbox_groups::tenant_id.eq(tenant.as_str()))
                 .filter(sandbox_groups::chat_id.eq(Id(chat.0)))
-                .first(connection)
+                .get_result(connection)
                 .optional()?;
             row.map(group).transpose()
         };

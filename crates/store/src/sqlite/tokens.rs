@@ -57,7 +57,7 @@ pub fn create(connection: &mut SqliteConnection, token: &NewToken) -> Result<()>
 
 pub fn find(connection: &mut SqliteConnection, prefix: &str) -> Result<Option<StoredToken>> {
     let row = tokens::table.filter(tokens::prefix.eq(prefix)).select(TokenRow::as_select());
-    row.first(connection).optional()?.map(TokenRow::into_token).transpose()
+    row.get_result(connection).optional()?.map(TokenRow::into_token).transpose()
 }
 
 pub fn list(connection: &mut SqliteConnection) -> Result<Vec<StoredToken>> {
