@@ -58,7 +58,7 @@ pub async fn frame(
     request.extensions_mut().insert(asked.request_id.clone());
 
     let span = tracing::info_span!("request", request_id = asked.request_id.as_str());
-    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
+    let outcome = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().instrument(span.clone()).await;
     let _entered = span.enter();
     match outcome {
         Ok(Ok(response)) => {
@@ -73,10 +73,8 @@ pub async fn frame(
         broken => {
             let problem = match broken {
                 Ok(Err(error)) => problem_of(&error),
-                Err(panic) => {
-                    tracing::error!(panic = panic_text(&*panic), "a request panicked");
-                    Problem::internal()
-                }
+                // The hook of panics told of it, with this request's name.
+                Err(_) => Problem::internal(),
                 Ok(Ok(_)) => unreachable!("handled above"),
             };
             let mut response = asked.answer(&problem);
@@ -192,11 +190,6 @@ fn problem_of(error: &Error) -> Problem {
     }
     tracing::debug!(%error, "a request was refused");
     Problem::new(kind, kind.entry().meaning)
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text")
 }
 
 fn asks_for_json(headers: &HeaderMap) -> bool {

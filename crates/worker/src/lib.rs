@@ -3,6 +3,7 @@
 //! A worker claims operations under a lease, calls providers without holding a transaction open, and ends each attempt in
 //! one transaction. Whatever interrupts it, the next attempt, here or in another process, ends right.
 
+mod again;
 mod attempt;
 mod backoff;
 mod create_chat;
@@ -114,14 +115,15 @@ impl Worker {
     pub async fn run(&self, stop: CancellationToken) {
         let loops = TaskTracker::new();
         for provider in self.inner.providers.values() {
-            loops.spawn(feed::take_in(Arc::clone(&self.inner), Arc::clone(provider), stop.clone()));
+            let provider = Arc::clone(provider);
+            self.spawn(&loops, "intake", &stop, move |inner, stop| feed::take_in(inner, Arc::clone(&provider), stop));
         }
-        loops.spawn(upkeep::heartbeats(Arc::clone(&self.inner), stop.clone()));
-        loops.spawn(upkeep::sweeps(Arc::clone(&self.inner), stop.clone()));
-        loops.spawn(upkeep::counts(Arc::clone(&self.inner), stop.clone()));
-        loops.spawn(upkeep::clean_up(Arc::clone(&self.inner), stop.clone()));
+        self.spawn(&loops, "heartbeats", &stop, upkeep::heartbeats);
+        self.spawn(&loops, "sweeps", &stop, upkeep::sweeps);
+        self.spawn(&loops, "counts", &stop, upkeep::counts);
+        self.spawn(&loops, "clean-up", &stop, upkeep::clean_up);
         let attempts = TaskTracker::new();
-        drive(&self.inner, &attempts, &stop).await;
+        again::after_panics("operations", &stop, || drive(&self.inner, &attempts, &stop)).await;
         attempts.close();
         if tokio::time::timeout(self.inner.settings.grace, attempts.wait()).await.is_err() {
             self.inner.leases.abort_all();
@@ -134,6 +136,20 @@ impl Worker {
             Ok(given_back) => tracing::info!(given_back, "leases given back"),
             Err(error) => tracing::warn!(%error, "leases could not be given back; they end by themselves"),
         }
+    }
+
+    /// Starts one of the loops, which goes on until `stop` is cancelled.
+    fn spawn<F>(
+        &self,
+        loops: &TaskTracker,
+        name: &'static str,
+        stop: &CancellationToken,
+        run: impl Fn(Arc<Inner>, CancellationToken) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (inner, stop) = (Arc::clone(&self.inner), stop.clone());
+        loops.spawn(async move { again::after_panics(name, &stop, || run(Arc::clone(&inner), stop.clone())).await });
     }
 }
 

@@ -22,6 +22,7 @@ mod http;
 mod issuers;
 mod list;
 mod operations;
+mod panics;
 mod participants;
 mod register;
 mod schemas;

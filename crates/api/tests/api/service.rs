@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, middleware::from_fn, web};
 use convoke_api::{ApiSettings, ApiState, Lifecycle};
-use convoke_domain::{Environment as _, EventSource, OperationError, Scope, Service, TenantId, UserProperties};
+use convoke_domain::{Environment, EventSource, OperationError, Scope, Service, TenantId, UserProperties};
 use convoke_provider::{CreatedGroup, Lane, ProviderEvent, ProviderEventKind, SeenPerson};
 use convoke_store::{Claim, Lease, Migrate, OpenOptions, Outcome, Store};
 use convoke_test_support::{TestDatabase, TestEnvironment, create_database};
@@ -49,6 +49,15 @@ impl TestService {
 
     /// Starts it on this PostgreSQL database, or else on a SQLite one.
     pub async fn start_on(database: Option<TestDatabase>, settings: ApiSettings) -> Self {
+        Self::start_in(database, settings, |environment| Arc::new(environment)).await
+    }
+
+    /// The same where the API, but not the store, is in this environment.
+    pub async fn start_in(
+        database: Option<TestDatabase>,
+        settings: ApiSettings,
+        of_api: impl FnOnce(TestEnvironment) -> Arc<dyn Environment>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = match &database {
             None => format!("sqlite://{}/convoke.db", folder.path().display()),
@@ -58,7 +67,7 @@ impl TestService {
         let options = OpenOptions { url: url.parse().unwrap(), migrate: Migrate::Auto, serve: false };
         let store = convoke_store::open(&options, Arc::new(environment.clone())).await.unwrap();
         let lifecycle = Arc::new(Lifecycle::new());
-        let state = Arc::new(ApiState::new(store.clone(), Arc::new(environment.clone()), settings, lifecycle.clone()));
+        let state = Arc::new(ApiState::new(store.clone(), of_api(environment.clone()), settings, lifecycle.clone()));
         let of_admin = state.clone();
         let server = HttpServer::new(move || {
             App::new()

@@ -7,7 +7,7 @@ use std::{
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     thread,
     time::Duration,
 };
@@ -102,7 +102,7 @@ impl Threads {
     /// another thread and back. Nothing if no connection is free, or if it did not succeed: then it is for [`Self::read`],
     /// which has time.
     pub fn look_up<T>(&self, question: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Option<T> {
-        let mut connection = self.here.iter().find_map(|place| place.try_lock().ok())?;
+        let mut connection = self.here.iter().find_map(free)?;
         let call = self.reading.begin();
         call.end(question(&mut connection)).ok()
     }
@@ -115,6 +115,15 @@ impl Threads {
         let (tell, told) = oneshot::channel();
         let read: Read = Box::new(move |connection| drop(tell.send(connection.transaction(question))));
         answered(&self.readers, read, told).await
+    }
+}
+
+/// What nobody uses just now. After a panic it is as good as ever: a look-up leaves nothing behind.
+fn free<T>(place: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match place.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -209,6 +218,50 @@ fn answer_reads(path: &Path, mut connection: SqliteConnection, reads: &Mutex<mps
         let Some(read) = next else { return };
         if catch_unwind(AssertUnwindSafe(|| read(&mut connection))).is_err() {
             connection = reconnect(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::{RunQueryDsl as _, dsl::sql, sql_types::BigInt};
+
+    use super::*;
+
+    /// A database with a table of numbers.
+    fn threads() -> (tempfile::TempDir, Threads) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("convoke.db");
+        connect(&path).unwrap().batch_execute("create table numbers (number integer not null)").unwrap();
+        let threads = Threads::start(&path).unwrap();
+        (folder, threads)
+    }
+
+    fn count(connection: &mut SqliteConnection) -> Result<i64> {
+        Ok(diesel::select(sql::<BigInt>("(select count(*) from numbers)")).get_result(connection)?)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_that_of_its_call_and_the_threads_go_on() {
+        const ROUNDS: i64 = 200;
+        let (_folder, threads) = threads();
+        let broken = |called: Result<()>| assert!(matches!(called, Err(StoreError::Unavailable(_))), "{called:?}");
+        for round in 1..=ROUNDS {
+            broken(
+                threads
+                    .write(|connection| {
+                        connection.batch_execute("insert into numbers values (-1)")?;
+                        panic!("on purpose")
+                    })
+                    .await,
+            );
+            broken(threads.read(|_| panic!("on purpose")).await);
+            let looked_up =
+                catch_unwind(AssertUnwindSafe(|| threads.look_up(|_| -> Result<()> { panic!("on purpose") })));
+            assert!(looked_up.is_err());
+            threads.write(|connection| Ok(connection.batch_execute("insert into numbers values (1)")?)).await.unwrap();
+            assert_eq!(threads.read(count).await.unwrap(), round);
+            assert_eq!(threads.look_up(count), Some(round));
         }
     }
 }

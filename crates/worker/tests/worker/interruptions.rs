@@ -100,4 +100,20 @@ async fn somebody_is_removed_once(backend: Backend) {
     }
 }
 
-on_both!(a_chat_is_made_once, somebody_is_removed_once);
+async fn the_intake_goes_on_after_a_panic(backend: Backend) {
+    let world = World::new(backend).await;
+    let provider = Interrupted::over(Arc::new(sandbox(&world)), Vec::new());
+    provider.feed_panics.store(1, Ordering::SeqCst);
+    let running = world.run(Arc::new(provider));
+    let (chat, operation) = world.register("Intake").await;
+    world.ended(operation).await;
+    let link = world.store.find_invitation(&world.tenant, chat).await.unwrap().unwrap().link.unwrap();
+    let group = sandbox(&world).find_group(link.strip_prefix("/sandbox/").unwrap()).await.unwrap().unwrap();
+    let join = Action::Join { username: "ada".into(), firstname: None, lastname: None, invited_by: None };
+    sandbox(&world).act(&group, &join).await.unwrap();
+    world.chat_until(chat, |chat| chat.participants.len() == 2).await;
+    running.stop().await;
+    world.is_consistent(chat, ChatStatus::Active).await;
+}
+
+on_both!(a_chat_is_made_once, somebody_is_removed_once, the_intake_goes_on_after_a_panic);

@@ -49,6 +49,8 @@ pub struct Interrupted {
     pub groups_made: Arc<AtomicU32>,
     /// Told when the process is to come to its end.
     pub crashed: Arc<Notify>,
+    /// How often it still panics when it is asked what happened.
+    pub feed_panics: AtomicU32,
 }
 
 impl Interrupted {
@@ -59,8 +61,8 @@ impl Interrupted {
 
     /// Interrupts the calls of these numbers, from 1; that for a lane is one where there are several.
     pub fn over(provider: Arc<dyn Provider>, interruptions: Vec<(u32, Interruption)>) -> Self {
-        let (calls, groups_made, crashed) = Default::default();
-        Self { provider, interruptions, calls, groups_made, crashed }
+        let (calls, groups_made, crashed, feed_panics) = Default::default();
+        Self { provider, interruptions, calls, groups_made, crashed, feed_panics }
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
@@ -128,6 +130,8 @@ impl Provider for Interrupted {
     }
 
     async fn next_events(&self) -> Result<EventBatch, ProviderError> {
+        let left = self.feed_panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        assert!(left.is_err(), "interrupted by the test");
         self.provider.next_events().await
     }
 
