@@ -225,11 +225,12 @@ impl FromStr for LogFormat {
 pub struct Filter(String);
 
 impl Filter {
-    /// The filter. Libraries that tell much of little interest are quieter, and the audit log is there, unless it names
-    /// them.
+    /// The filter. Libraries that tell much of little interest are quieter (what is no HTTP is a client's mistake, and no
+    /// error), and the audit log is there, unless it names them.
     #[must_use]
     pub fn to_env_filter(&self) -> EnvFilter {
-        let quieter = "actix_server=warn,actix_http=warn,grammers=warn,tokio_postgres=warn";
+        let quieter =
+            "actix_server=warn,actix_http=warn,actix_http::h1::dispatcher=off,grammers=warn,tokio_postgres=warn";
         EnvFilter::new(format!("{quieter},{AUDIT},{}", self.0))
     }
 }
