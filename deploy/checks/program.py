@@ -23,7 +23,11 @@ CONTENTS = {
     "/etc/convoke/secrets/key": "A" * 43 + "=",
 }
 # The same for variables that are taken from Secrets.
-VALUES = {"DATABASE_URL": "postgresql://ann:secret@convoke-db-rw.convoke:5432/convoke"}
+VALUES = {
+    "DATABASE_URL": "postgresql://ann:secret@convoke-db-rw.convoke:5432/convoke",
+    "DATABASE_USER": "ann",
+    "DATABASE_PASSWORD": "secret",
+}
 
 
 def missing_libraries(program: Path) -> Iterator[str]:

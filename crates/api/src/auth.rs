@@ -37,7 +37,7 @@ pub(crate) struct Caller {
 }
 
 /// By what a token was verified.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub(crate) enum Proof {
     /// The store holds the hash of one with this prefix.
     Token(String),

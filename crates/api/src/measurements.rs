@@ -176,6 +176,18 @@ const MEASUREMENTS: &[Measurement] = &[
          is there if the call failed: `unavailable`, `inconsistent`, `refused` by the server (and tried otherwise).",
     ),
     one(
+        "convoke_database_reads_total",
+        Counter,
+        &["source"],
+        "Reads that a replica may answer, by who did: `replica`, or `primary`. 0 without a replica.",
+    ),
+    one(
+        "convoke_database_replica_lag_seconds",
+        Gauge,
+        &[],
+        "How old at most is what can be read from replicas; it grows while none answers. 0 without a replica.",
+    ),
+    one(
         "convoke_database_batch_size",
         Histogram(SIZES),
         &[],

@@ -16,7 +16,10 @@ use convoke_oidc::Issuers;
 use convoke_store::{Account, AccountId, OpenOperations, Store};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{fallback::KnownPaths, fresh::Fresh, measurements::Recorder, openapi, token_cache::TokenCache};
+use crate::{
+    fallback::KnownPaths, fresh::Fresh, measurements::Recorder, openapi, recent_writes::RecentWrites,
+    token_cache::TokenCache,
+};
 
 /// What an account may do at most.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +128,7 @@ pub struct ApiState {
     pub(crate) settings: ApiSettings,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) tokens: TokenCache,
+    pub(crate) recent_writes: RecentWrites,
     pub(crate) accounts: Fresh<Account>,
     pub(crate) choices: Fresh<(AccountId, u32)>,
     pub(crate) open_operations: Fresh<OpenOperations>,
@@ -147,6 +151,7 @@ impl ApiState {
             known_paths: KnownPaths::new(&openapi::openapi(), &settings),
             openapi_json: openapi::openapi_json().into(),
             tokens: TokenCache::default(),
+            recent_writes: RecentWrites::default(),
             accounts: Fresh::default(),
             choices: Fresh::default(),
             open_operations: Fresh::default(),

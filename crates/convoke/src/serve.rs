@@ -16,7 +16,7 @@ use convoke_api::{ApiSettings, ApiState, Lifecycle, Recorder};
 use convoke_domain::Environment;
 use convoke_oidc::{HttpSource, Issuer, Issuers, KeySource};
 use convoke_sandbox::{Sandbox, SandboxPages, SandboxSettings};
-use convoke_store::{DatabaseUrl, OpenOptions, Store};
+use convoke_store::{DatabaseUrl, OpenOptions, ReplicaOptions, Store};
 use convoke_telegram::Telegram;
 use tokio::time::sleep;
 
@@ -46,7 +46,11 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
         tracing::warn!("{warning}");
     }
     let mut listening = Listening::new(layers, settings);
-    let Some(store) = open(layers, settings, &mut listening, &mut signals).await? else { return Ok(()) };
+    // Work is done where is written.
+    let replica = settings.database.replica().filter(|_| role.answers());
+    let Some(store) = open(layers, settings, replica.as_ref(), &mut listening, &mut signals).await? else {
+        return Ok(());
+    };
     let telegram = if role.works() { telegram(&store, settings).await? } else { None };
     let admin = listening.admin()?;
     let public = if role.answers() { Some(listening.public()?) } else { None };
@@ -127,11 +131,13 @@ fn watch_issuers(layers: &Layers, settings: &Settings) -> Result<Issuers, Failur
 async fn open(
     layers: &Layers,
     settings: &Settings,
+    replica: Option<&ReplicaOptions>,
     listening: &mut Listening<'_>,
     signals: &mut Signals,
 ) -> Result<Option<Arc<dyn Store>>, Failure> {
     let options = OpenOptions { url: settings.database.url.clone(), migrate: settings.database.migrate.0, serve: true };
-    let mut opening = pin!(convoke_store::open(&options, Arc::new(SystemEnvironment)));
+    let opening = convoke_store::open_with_replica(&options, replica, Arc::new(SystemEnvironment));
+    let mut opening = pin!(opening);
     tokio::select! {
         opened = &mut opening => return opened.map(Some).map_err(|error| Failure::of_database(layers, &error)),
         () = signals.next() => return Ok(None),

@@ -15,7 +15,7 @@ use convoke_api::AccountLimits;
 use convoke_domain::Service;
 use convoke_oidc::Issuer;
 use convoke_sandbox::Fault;
-use convoke_store::DatabaseUrl;
+use convoke_store::{DatabaseUrl, ReplicaOptions};
 use convoke_telegram::{SecretsKey, TelegramSettings};
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ pub use keys::{KEYS, Key};
 pub use layers::{Layers, SettingsError, Source};
 pub use reference::{example, reference};
 pub use schema::schema;
-pub use secret::{ApiHash, Session};
+pub use secret::{ApiHash, ReadUrl, Session};
 pub use value::{AUDIT, ApiId, Duration, Filter, IdempotencyRetention, LogFormat, LongerDuration, Migrate, PublicUrl};
 
 /// Every setting. Its defaults are in [`KEYS`].
@@ -94,9 +94,24 @@ pub struct Database {
     /// Which database.
     #[serde(deserialize_with = "value::parsed")]
     pub url: DatabaseUrl,
+    /// A replica that may be read instead.
+    #[serde(default, deserialize_with = "value::parsed_option")]
+    pub read_url: Option<ReadUrl>,
+    /// How old what is read there may be.
+    #[serde(deserialize_with = "value::parsed")]
+    pub read_max_lag: LongerDuration,
     /// Whether its schema is brought up to date.
     #[serde(deserialize_with = "value::parsed")]
     pub migrate: Migrate,
+}
+
+impl Database {
+    /// The replica, if there is one.
+    #[must_use]
+    pub fn replica(&self) -> Option<ReplicaOptions> {
+        let url = self.read_url.as_ref()?.0.clone();
+        Some(ReplicaOptions { url, max_lag: self.read_max_lag.0 })
+    }
 }
 
 /// Which messengers there are.

@@ -15,6 +15,7 @@ mod migrate;
 mod operator;
 mod page;
 mod placement;
+mod position;
 mod postgres;
 mod progress;
 mod repository;
@@ -23,10 +24,11 @@ mod sqlite;
 mod system;
 mod url;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use convoke_domain::Environment;
 use convoke_provider::{AccountStorage, SandboxStorage};
+use secrecy::SecretString;
 
 pub use changes::Changes;
 /// What is kept of a messenger's accounts, for those that are not to know messengers.
@@ -35,10 +37,12 @@ pub use document::DOCUMENT_VERSION;
 pub use error::StoreError;
 pub use operator::{Cancellation, OperationDetails, OperationFilter, Retry};
 pub use page::{ChatPage, ChatWalk};
+pub use position::{Freshness, Position};
 pub use postgres::PostgresStore;
 pub use progress::{Progress, Reached, Unit};
 pub use repository::{
-    AcceptedChat, ChatDocument, ChatInvitation, IdempotencyKey, NewChat, NewRemoval, Registration, Removal, Repository,
+    AcceptedChat, ChatDocument, ChatInvitation, IdempotencyKey, NewChat, NewRemoval, Reader, Reads, Registration,
+    Removal, Repository,
 };
 pub use sqlite::{BackupError, SqliteStore};
 pub use system::{
@@ -73,16 +77,41 @@ pub struct OpenOptions {
     pub serve: bool,
 }
 
+/// A replica of a PostgreSQL database, or several behind one address, from which may be read.
+#[derive(Debug, Clone)]
+pub struct ReplicaOptions {
+    /// A libpq URL.
+    pub url: SecretString,
+    /// How old what is read from it may be.
+    pub max_lag: Duration,
+}
+
 /// Opens the database, creating the folder and file of a SQLite one.
 ///
 /// # Errors
 /// [`StoreError`], told so that its words alone help whoever configured the database.
 pub async fn open(options: &OpenOptions, environment: Arc<dyn Environment>) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(match &options.url {
-        DatabaseUrl::Sqlite(path) => {
-            Arc::new(SqliteStore::open(path, options.migrate, options.serve, environment).await?)
+    open_with_replica(options, None, environment).await
+}
+
+/// The same, with a replica.
+///
+/// # Errors
+/// Those of [`open`]; also [`StoreError::Open`] if there can be no such replica.
+pub async fn open_with_replica(
+    options: &OpenOptions,
+    replica: Option<&ReplicaOptions>,
+    environment: Arc<dyn Environment>,
+) -> Result<Arc<dyn Store>, StoreError> {
+    let OpenOptions { url, migrate, serve } = options;
+    Ok(match url {
+        DatabaseUrl::Sqlite(_) if replica.is_some() => {
+            return Err(StoreError::Open("SQLite has no read replicas".to_owned()));
         }
-        DatabaseUrl::Postgres(url) => Arc::new(PostgresStore::open(url, options.migrate, environment).await?),
+        DatabaseUrl::Sqlite(path) => Arc::new(SqliteStore::open(path, *migrate, *serve, environment).await?),
+        DatabaseUrl::Postgres(url) => {
+            Arc::new(PostgresStore::open_with_replica(url, replica, *migrate, environment).await?)
+        }
     })
 }
 

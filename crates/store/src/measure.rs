@@ -2,9 +2,9 @@
 //!
 //! By the kind of call, not by each of them: one that waits for the writer or for a connection waits whatever it asks.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use metrics::{Histogram, counter, histogram};
+use metrics::{Histogram, counter, gauge, histogram};
 
 use crate::StoreError;
 
@@ -76,4 +76,25 @@ pub fn batches() -> Histogram {
 /// Counts calls that waited in vain for a connection. It is told from the beginning, so that the first one shows.
 pub fn waited_in_vain(times: u64) {
     counter!("db_client_connection_timeouts_total").increment(times);
+}
+
+/// Of what may be read from a replica, by whom it was answered.
+const READS: &str = "convoke_database_reads_total";
+
+/// Tells of replicas from the beginning, also if there are none.
+pub fn replicas() {
+    for source in ["primary", "replica"] {
+        counter!(READS, "source" => source).increment(0);
+    }
+    replica_lag(Duration::ZERO);
+}
+
+/// Counts a read that a replica may have answered.
+pub fn read_from(source: &'static str) {
+    counter!(READS, "source" => source).increment(1);
+}
+
+/// Tells how old what replicas answer may be.
+pub fn replica_lag(lag: Duration) {
+    gauge!("convoke_database_replica_lag_seconds").set(lag);
 }

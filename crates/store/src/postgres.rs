@@ -24,6 +24,7 @@ mod pool;
 mod read;
 mod register;
 mod removal;
+mod replica;
 mod retries;
 mod sandbox;
 pub(crate) mod schema;
@@ -49,10 +50,11 @@ use tokio::{
 };
 
 use crate::{
-    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Progress, Registration,
-    Removal, Repository,
+    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, Migrate, NewChat, NewRemoval, Position,
+    Progress, Reader, Reads, Registration, Removal, ReplicaOptions, Repository,
     error::{Result, StoreError},
     lanes::Turns,
+    measure,
 };
 
 use self::{
@@ -67,6 +69,7 @@ use self::{
     pipeline::Pipelines,
     pool::{Own, Pool, REQUEST_DEADLINE},
     register::Registrar,
+    replica::{Replica, ReplicaFirst},
     together::ChatReads,
 };
 
@@ -86,6 +89,7 @@ pub struct PostgresStore {
     sandbox_groups: Gathered<NewSandboxGroup, ()>,
     herald: Arc<Herald>,
     slow_reads: SlowReads,
+    replica: Option<Arc<Replica>>,
     environment: Arc<dyn Environment>,
     turns: Turns,
     /// The last to go: the others live on it.
@@ -103,6 +107,19 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Open`], or [`StoreError::Unavailable`] if a server that was waited for did not come.
     pub async fn open(url: &SecretString, migrate: Migrate, environment: Arc<dyn Environment>) -> Result<Self> {
+        Self::open_with_replica(url, None, migrate, environment).await
+    }
+
+    /// The same with a replica, which may be away and may come later.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`]; also [`StoreError::Open`] if the replica can't be used as it is configured.
+    pub async fn open_with_replica(
+        url: &SecretString,
+        replica: Option<&ReplicaOptions>,
+        migrate: Migrate,
+        environment: Arc<dyn Environment>,
+    ) -> Result<Self> {
         let connector = Arc::new(Connector::new(url.expose_secret())?);
         let background = Background::start().map_err(|error| StoreError::Open(format!("no thread: {error}")))?;
         let runtime = background.handle();
@@ -110,6 +127,8 @@ impl PostgresStore {
         let herald = Arc::new(Herald::start(connector.clone(), Arc::default(), runtime));
         let pool = Pool::new(connector.clone(), runtime.clone())?;
         let reads = Arc::new(Pipelines::new(connector));
+        measure::replicas();
+        let replica = replica.map(|options| Replica::start(options, reads.clone(), runtime)).transpose()?;
         Ok(Self {
             chat_reads: ChatReads::new(reads.clone()),
             reads,
@@ -119,6 +138,7 @@ impl PostgresStore {
             pool,
             herald,
             slow_reads: SlowReads::default(),
+            replica,
             environment,
             turns: Turns::default(),
             _background: background,
@@ -190,11 +210,7 @@ async fn prepare(
 }
 
 #[async_trait]
-impl Repository for PostgresStore {
-    async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
-        self.registrar.register(tenant, chat).await
-    }
-
+impl Reads for PostgresStore {
     async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
         self.chat_reads.find(tenant, id).await
     }
@@ -229,6 +245,17 @@ impl Repository for PostgresStore {
         self.reads.read(|shared| async move { list::walk(shared.queries(), tenant, filter, after, size).await }).await
     }
 
+    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
+        self.reads.look_up(|shared| async move { read::operation(shared.queries(), tenant, id).await }).await
+    }
+}
+
+#[async_trait]
+impl Repository for PostgresStore {
+    async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
+        self.registrar.register(tenant, chat).await
+    }
+
     async fn request_removal(&self, tenant: &TenantId, removal: NewRemoval) -> Result<Removal> {
         let removed = removal::request(&self.pool, tenant, &removal).await?;
         if matches!(removed, Removal::Accepted(_)) {
@@ -237,12 +264,23 @@ impl Repository for PostgresStore {
         Ok(removed)
     }
 
-    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
-        self.reads.look_up(|shared| async move { read::operation(shared.queries(), tenant, id).await }).await
-    }
-
     fn changes(&self) -> &Changes {
         self.herald.changes()
+    }
+
+    fn as_fresh_as(&self, freshness: Freshness) -> Reader<'_> {
+        match &self.replica {
+            Some(replica) => Reader::Replicated(Box::new(ReplicaFirst { primary: self, replica, freshness })),
+            None => Reader::Itself(self),
+        }
+    }
+
+    fn is_replicated(&self) -> bool {
+        self.replica.is_some()
+    }
+
+    async fn position(&self) -> Option<Position> {
+        self.replica.as_ref()?.position().await
     }
 }
 

@@ -1,5 +1,7 @@
 //! What requests need. Every call is one tenant's.
 
+use std::{fmt, ops::Deref};
+
 use async_trait::async_trait;
 use convoke_domain::{
     ChatFilter, ChatId, ChatQuery, ChatStatus, ChatTitle, CreatedBy, Description, Operation, OperationId, PageSize,
@@ -7,14 +9,11 @@ use convoke_domain::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{Changes, ChatPage, ChatWalk, error::Result};
+use crate::{Changes, ChatPage, ChatWalk, Freshness, Position, error::Result};
 
-/// The chats of a tenant and what is asked of them. Every write is durable when its call returns.
+/// What is asked about a tenant's chats.
 #[async_trait]
-pub trait Repository: Send + Sync {
-    /// Registers a chat: the chat, its first title and the work to be done, in one transaction.
-    async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration>;
-
+pub trait Reads: Send + Sync {
     /// The finished JSON of a chat.
     async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>>;
 
@@ -33,14 +32,60 @@ pub trait Repository: Send + Sync {
         size: PageSize,
     ) -> Result<ChatWalk>;
 
+    /// An operation as it stands.
+    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>>;
+}
+
+/// The chats of a tenant and what is done with them. Every write is durable when its call returns; what is read of it
+/// itself, without [`Repository::as_fresh_as`], is as new as it gets.
+#[async_trait]
+pub trait Repository: Reads {
+    /// Registers a chat: the chat, its first title and the work to be done, in one transaction.
+    async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration>;
+
     /// Asks for a participant's removal: the work to be done, in one transaction with the checks that allow it.
     async fn request_removal(&self, tenant: &TenantId, removal: NewRemoval) -> Result<Removal>;
 
-    /// An operation as it stands.
-    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>>;
-
     /// What can be waited for in this process.
     fn changes(&self) -> &Changes;
+
+    /// Where what is as new as this can be read: at a replica, where there is one that will do.
+    fn as_fresh_as(&self, freshness: Freshness) -> Reader<'_>;
+
+    /// Whether there may be replicas, so that it matters how new what is read has to be.
+    fn is_replicated(&self) -> bool;
+
+    /// A position after everything that was committed before the call; nothing where there are no replicas, or if it can't
+    /// be told right now.
+    async fn position(&self) -> Option<Position>;
+}
+
+/// Something that can be read.
+pub enum Reader<'a> {
+    /// The database itself.
+    Itself(&'a dyn Reads),
+    /// What stands before it for a while.
+    Replicated(Box<dyn Reads + 'a>),
+}
+
+impl<'a> Deref for Reader<'a> {
+    type Target = dyn Reads + 'a;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Itself(reads) => *reads,
+            Self::Replicated(reads) => &**reads,
+        }
+    }
+}
+
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Itself(_) => "Itself",
+            Self::Replicated(_) => "Replicated",
+        })
+    }
 }
 
 /// A chat to be registered.

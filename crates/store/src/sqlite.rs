@@ -39,8 +39,8 @@ use diesel::{
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use crate::{
-    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Migrate, NewChat, NewRemoval, Progress, Registration,
-    Removal, Repository,
+    Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, Migrate, NewChat, NewRemoval, Position,
+    Progress, Reader, Reads, Registration, Removal, Repository,
     error::{Result, StoreError},
     lanes::Turns,
     migrate::apply_missing,
@@ -157,16 +157,7 @@ fn known_migrations() -> Result<Vec<String>> {
 }
 
 #[async_trait]
-impl Repository for SqliteStore {
-    async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
-        let tenant = tenant.clone();
-        let registration = self.threads.write(move |connection| register::register(connection, &tenant, &chat)).await?;
-        if matches!(registration, Registration::New(_)) {
-            self.changes.operations.notify_one();
-        }
-        Ok(registration)
-    }
-
+impl Reads for SqliteStore {
     async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
         if let Some(found) = self.threads.look_up(|connection| list::find(connection, tenant, id)) {
             return Ok(found);
@@ -196,6 +187,23 @@ impl Repository for SqliteStore {
         self.threads.read(move |connection| list::walk(connection, &tenant, &filter, after, size)).await
     }
 
+    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
+        let tenant = tenant.clone();
+        self.threads.read(move |connection| operations::find(connection, &tenant, id)).await
+    }
+}
+
+#[async_trait]
+impl Repository for SqliteStore {
+    async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
+        let tenant = tenant.clone();
+        let registration = self.threads.write(move |connection| register::register(connection, &tenant, &chat)).await?;
+        if matches!(registration, Registration::New(_)) {
+            self.changes.operations.notify_one();
+        }
+        Ok(registration)
+    }
+
     async fn request_removal(&self, tenant: &TenantId, removal: NewRemoval) -> Result<Removal> {
         let tenant = tenant.clone();
         let removed = self.threads.write(move |connection| removal::request(connection, &tenant, &removal)).await?;
@@ -205,12 +213,19 @@ impl Repository for SqliteStore {
         Ok(removed)
     }
 
-    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
-        let tenant = tenant.clone();
-        self.threads.read(move |connection| operations::find(connection, &tenant, id)).await
-    }
-
     fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    fn as_fresh_as(&self, _freshness: Freshness) -> Reader<'_> {
+        Reader::Itself(self)
+    }
+
+    fn is_replicated(&self) -> bool {
+        false
+    }
+
+    async fn position(&self) -> Option<Position> {
+        None
     }
 }

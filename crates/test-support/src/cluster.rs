@@ -58,6 +58,40 @@ impl Cluster {
     /// # Errors
     /// One line that says what is missing or, if PostgreSQL did not start, what it said.
     pub fn start(options: &ClusterOptions) -> Result<Self, String> {
+        let mut cluster = Self::empty()?;
+        cluster.initialise(options)?;
+        cluster.start_on_a_free_port()?;
+        Ok(cluster)
+    }
+
+    /// Makes a standby: a copy that follows this cluster, and can be read.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub fn standby(&self) -> Result<Self, String> {
+        let mut standby = Self::empty()?;
+        let source = format!("--port={}", self.port);
+        standby.run(
+            "pg_basebackup",
+            &[
+                "--pgdata=data",
+                "--host=127.0.0.1",
+                &source,
+                "--username=postgres",
+                "--checkpoint=fast",
+                "--wal-method=stream",
+                "--write-recovery-conf",
+                "--no-sync",
+            ],
+        )?;
+        // The copied settings name the other one's folder.
+        standby.set(&format!("unix_socket_directories = '{}'\n", sockets(&standby.folder)))?;
+        standby.start_on_a_free_port()?;
+        Ok(standby)
+    }
+
+    /// Makes the folder, and the watcher that removes it.
+    fn empty() -> Result<Self, String> {
         let programs = find_programs().ok_or(HOW_TO_INSTALL)?;
         let folder =
             tempfile::Builder::new().prefix("convoke-postgres-").tempdir().map_err(told("temporary folder"))?;
@@ -70,16 +104,27 @@ impl Cluster {
         // From here on the watcher removes the folder.
         let folder = folder.keep();
         let alive = watcher.stdin.take();
-        let mut cluster = Self { programs, folder, port: 0, run_as, watcher, alive };
-        cluster.initialise(options)?;
-        cluster.start_on_a_free_port()?;
-        Ok(cluster)
+        Ok(Self { programs, folder, port: 0, run_as, watcher, alive })
     }
 
     /// The URL of its maintenance database.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The port that it listens on, at 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes a standby a cluster of its own, which takes writes.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub fn promote(&self) -> Result<(), String> {
+        self.run("pg_ctl", &["promote", "--wait", "--pgdata=data"])
     }
 
     /// Stops it as a crash would: what was not written is lost, and connections break.
@@ -113,15 +158,20 @@ impl Cluster {
             "initdb",
             &["--pgdata=data", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"],
         )?;
-        let path = self.folder.join("data/postgresql.conf");
-        let mut text = fs::read_to_string(&path).map_err(told("postgresql.conf"))?;
-        text.push_str(&settings(options, &self.folder));
-        fs::write(&path, text).map_err(told("postgresql.conf"))?;
+        self.set(&settings(options, &self.folder))?;
         if let Some((certificate, key)) = &options.certificate {
             self.write_secret("server.crt", certificate)?;
             self.write_secret("server.key", key)?;
         }
         Ok(())
+    }
+
+    /// Adds lines to `postgresql.conf`: of a setting, the last one counts.
+    fn set(&self, lines: &str) -> Result<(), String> {
+        let path = self.folder.join("data/postgresql.conf");
+        let mut text = fs::read_to_string(&path).map_err(told("postgresql.conf"))?;
+        text.push_str(lines);
+        fs::write(&path, text).map_err(told("postgresql.conf"))
     }
 
     /// Writes a file that PostgreSQL takes only if nobody else can read it.
@@ -198,9 +248,7 @@ fn start_watcher(programs: &Path, folder: &Path, run_as: Option<(u32, u32)>) -> 
 
 fn settings(options: &ClusterOptions, folder: &Path) -> String {
     let mut lines = format!("\nlisten_addresses = '127.0.0.1'\nmax_connections = {}\n", options.max_connections);
-    // A socket's path has at most about 100 bytes; without one there is still TCP.
-    let sockets = folder.to_str().filter(|path| path.len() < 80).unwrap_or_default();
-    let _ = writeln!(lines, "unix_socket_directories = '{sockets}'");
+    let _ = writeln!(lines, "unix_socket_directories = '{}'", sockets(folder));
     if !options.durable {
         lines.push_str("fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n");
     }
@@ -211,6 +259,11 @@ fn settings(options: &ClusterOptions, folder: &Path) -> String {
         let _ = writeln!(lines, "{name} = '{}'", value.replace('\'', "''"));
     }
     lines
+}
+
+/// The folder for the socket. Its path has at most about 100 bytes; without one there is still TCP.
+fn sockets(folder: &Path) -> &str {
+    folder.to_str().filter(|path| path.len() < 80).unwrap_or_default()
 }
 
 fn told(what: &str) -> impl Fn(std::io::Error) -> String + '_ {
@@ -254,6 +307,21 @@ mod tests {
         drop(cluster);
         assert!(!folder.exists());
         assert!(tokio_postgres::connect(&url, NoTls).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_standby_follows_until_it_is_promoted() {
+        let primary = Cluster::start(&ClusterOptions { durable: true, ..ClusterOptions::default() }).unwrap();
+        let standby = primary.standby().unwrap();
+        let client = connect(&primary.url()).await;
+        client.batch_execute("create table kept (value int); insert into kept values (7)").await.unwrap();
+        crate::catch_up(&primary, &standby).await;
+        let copy = connect(&standby.url()).await;
+        assert_eq!(copy.query_one("select value from kept", &[]).await.unwrap().get::<_, i32>(0), 7);
+        assert!(copy.batch_execute("insert into kept values (8)").await.is_err());
+        primary.stop().unwrap();
+        standby.promote().unwrap();
+        copy.batch_execute("insert into kept values (8)").await.unwrap();
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod environment;
 pub mod jwt;
 mod program;
 mod programs;
+mod standby;
 
 pub use chance::Chance;
 pub use cluster::{Cluster, ClusterOptions};
@@ -31,4 +32,5 @@ pub use database::{
 };
 pub use environment::TestEnvironment;
 pub use program::{Process, Program, ask_status, free_address};
-pub use programs::{HOW_TO_INSTALL, find_programs};
+pub use programs::{HOW_TO_INSTALL, find_programs, unprivileged_user};
+pub use standby::{catch_up, pause_replay, resume_replay};

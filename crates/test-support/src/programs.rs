@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -35,6 +36,15 @@ fn newest_first(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
         std::cmp::Reverse(version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>())
     });
     folders
+}
+
+/// The user and group to run PostgreSQL as, if it can't be run as who this process is.
+///
+/// # Errors
+/// If there is no such user.
+pub fn unprivileged_user() -> Result<Option<(u32, u32)>, String> {
+    let own = tempfile::tempdir().and_then(|folder| folder.path().metadata());
+    other_user(own.map_err(|error| format!("temporary folder: {error}"))?.uid())
 }
 
 /// The user and group to run PostgreSQL as, if it can't be run as who we are: it refuses to run as root.

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use convoke_domain::{ChatId, ChatStatus, Scope, Service};
-use convoke_store::ChatInvitation;
+use convoke_store::{ChatInvitation, Freshness, Position};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,7 +10,7 @@ use crate::{
     auth::Caller,
     chats,
     input::Mistakes,
-    path,
+    path, position,
     prefer::{PREFERENCE_APPLIED, Wait},
     problem::{Problem, ProblemBody, ProblemKind},
     query_string,
@@ -40,6 +40,8 @@ pub(crate) struct Invitation {
         ("chatId" = ChatId, Path, description = "The chat.", example = "9a983789-1709-4543-aa31-a02867680017"),
         ("Prefer" = Option<String>, Header, example = "wait=10",
             description = "`wait=N`: wait up to N seconds (at most 30) until the chat is active (RFC 7240)."),
+        ("Convoke-Position" = Option<String>, Header, min_length = 16, max_length = 16, pattern = "^[0-9a-f]{16}$",
+            description = "The position that the answer to a write told: what is read is at or after it."),
     ),
     responses(
         (status = 200, description = "The invitation.", body = Invitation,
@@ -59,9 +61,12 @@ pub(crate) async fn get_chat_invitation(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::with_scope(&request, Scope::ChatsRead)?;
-    let id = parse(&request)?;
-    let look = || async { state.store.find_invitation(&caller.tenant, id).await?.ok_or_else(chats::not_found) };
+    let (id, position) = parse(&request)?;
     let wait = Wait::asked_by(&request);
+    // Who waits for news does not want to hear of it late.
+    let freshness = if wait.is_some() { Freshness::Newest } else { position::freshness(&state, &caller, position) };
+    let reader = state.store.as_fresh_as(freshness);
+    let look = || async { reader.find_invitation(&caller.tenant, id).await?.ok_or_else(chats::not_found) };
     let found = match wait {
         Some(wait) => wait::until(&state, id, wait, look, |found| found.status != ChatStatus::Provisioning).await?,
         None => look().await?,
@@ -74,11 +79,12 @@ pub(crate) async fn get_chat_invitation(
     Ok(answer.insert_header((header::CACHE_CONTROL, "no-store")).json(invitation))
 }
 
-fn parse(request: &HttpRequest) -> Result<ChatId, Problem> {
+fn parse(request: &HttpRequest) -> Result<(ChatId, Option<Position>), Problem> {
     let mut mistakes = Mistakes::default();
     let id = path::id(request, "chatId", &mut mistakes);
     query_string::must_be_empty(request, &mut mistakes);
-    mistakes.accept(id)
+    let position = position::sent(request.headers(), &mut mistakes);
+    mistakes.accept(id.map(|id| (id, position)))
 }
 
 fn invitation(state: &ApiState, found: ChatInvitation) -> Result<Invitation, Problem> {

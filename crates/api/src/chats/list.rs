@@ -5,6 +5,7 @@ use convoke_domain::{
     Chat, ChatFilter, ChatQuery, Mistake, MistakeCode, PageNumber, PageSize, Scope, Sort, SortField, SortKey,
     Timestamp, WalkPosition,
 };
+use convoke_store::Position;
 use serde::Serialize;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -15,6 +16,7 @@ use crate::{
     auth::Caller,
     input::Mistakes,
     links::{Links, href},
+    position,
     problem::{InputError, Problem},
     query_string::{Known, Query},
     state::ApiState,
@@ -141,6 +143,8 @@ enum Question {
             description = "Only chats registered at this instant or earlier; a date is its last instant."),
         ("cursor" = Option<String>, Query, allow_reserved = false, max_length = 50, pattern = r"^(-?[0-9a-f]+\.[0-9a-f]{32})?$",
             description = "Empty to begin a walk; then as the link `next` has it."),
+        ("Convoke-Position" = Option<String>, Header, min_length = 16, max_length = 16, pattern = "^[0-9a-f]{16}$",
+            description = "The position that the answer to a write told: what is read is at or after it."),
     ),
     responses(
         (status = 200, description = "The chats.", body = ChatList,
@@ -150,15 +154,16 @@ enum Question {
 #[get("/chats")]
 pub(crate) async fn list_chats(state: web::Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let caller = Caller::with_scope(&request, Scope::ChatsRead)?;
-    let (query, question) = parse(&request)?;
+    let (query, question, position) = parse(&request)?;
+    let reader = state.store.as_fresh_as(position::freshness(&state, &caller, position));
     let (documents, metadata, links) = match question {
         Question::Page(asked) => {
-            let page = state.store.list_chats(&caller.tenant, &asked).await?;
+            let page = reader.list_chats(&caller.tenant, &asked).await?;
             let pages = page.total.div_ceil(asked.size.get().into());
             (page.documents, page_metadata(&asked, page.total, pages), page_links(&query, asked.page, pages))
         }
         Question::Walk { filter, after, size } => {
-            let walk = state.store.walk_chats(&caller.tenant, &filter, after, size).await?;
+            let walk = reader.walk_chats(&caller.tenant, &filter, after, size).await?;
             (walk.documents, walk_metadata(size), walk_links(&query, walk.next))
         }
     };
@@ -169,7 +174,7 @@ pub(crate) async fn list_chats(state: web::Data<ApiState>, request: HttpRequest)
         .body(put_together(&documents, &metadata, &links)))
 }
 
-fn parse(request: &HttpRequest) -> Result<(Query, Question), Problem> {
+fn parse(request: &HttpRequest) -> Result<(Query, Question, Option<Position>), Problem> {
     let mut mistakes = Mistakes::default();
     let query = Query::read(request, &PARAMETERS, &mut mistakes);
     let size = query.read_one("size", str::parse, &mut mistakes).unwrap_or_default();
@@ -197,7 +202,8 @@ fn parse(request: &HttpRequest) -> Result<(Query, Question), Problem> {
             size,
         }),
     };
-    mistakes.accept(Some((query, question)))
+    let position = position::sent(request.headers(), &mut mistakes);
+    mistakes.accept(Some((query, question, position)))
 }
 
 fn parse_bool(text: &str) -> Result<bool, Mistake> {

@@ -14,6 +14,7 @@ use crate::{
     entity_tag::EntityTag,
     idempotency::{self, IDEMPOTENCY_REPLAYED},
     input::Mistakes,
+    position,
     prefer::{PREFERENCE_APPLIED, Wait},
     problem::{Problem, ProblemBody, ProblemKind},
     query_string,
@@ -102,6 +103,8 @@ pub(crate) struct AcceptedChatBody {
                 ("ETag" = String, description = "The tag of this representation."),
                 ("Preference-Applied" = String, description = "`wait=N`, as it was applied."),
                 ("Idempotency-Replayed" = String, description = "`true` if the request was accepted before."),
+                ("Convoke-Position" = String, description = "Where there are replicas, a position after this write, for the reads that \
+                    are to see it."),
             ),
             links(
                 ("chat" = (operation_id = "get_chat", parameters(("chatId" = "$response.body#/id")))),
@@ -112,6 +115,8 @@ pub(crate) struct AcceptedChatBody {
             headers(
                 ("Location" = String, description = "Where the chat is."),
                 ("Idempotency-Replayed" = String, description = "`true` if the request was accepted before."),
+                ("Convoke-Position" = String, description = "Where there are replicas, a position after this write, for the reads that \
+                    are to see it."),
             ),
             links(
                 ("chat" = (operation_id = "get_chat", parameters(("chatId" = "$response.body#/id")))),
@@ -140,8 +145,9 @@ pub(crate) async fn register_chat(
     let caller = Caller::with_scope(&request, Scope::ChatsWrite)?;
     let body = body::read(&request, payload).await?;
     let chat = parse(&state, &caller, &request, &body)?;
-    let registration = state.store.register_chat(&caller.tenant, chat).await?;
-    let (accepted, replayed) = match registration {
+    let registration = state.store.register_chat(&caller.tenant, chat).await;
+    position::wrote(&state, &caller);
+    let (accepted, replayed) = match registration? {
         Registration::New(accepted) | Registration::RepeatedId(accepted) => (accepted, false),
         Registration::RepeatedKey(accepted) => (accepted, true),
         Registration::KeyReused => return Err(idempotency::reused()),
@@ -150,12 +156,16 @@ pub(crate) async fn register_chat(
             return Err(Problem::new(ProblemKind::ChatIdTaken, detail));
         }
     };
-    let Some(wait) = Wait::asked_by(&request) else { return Ok(accepted_answer(&accepted, replayed)) };
-    match wait_for_chat(&state, &caller.tenant, accepted.chat_id, wait).await {
-        Some(chat) if chat.status == ChatStatus::Active => Ok(active_answer(&accepted, chat, wait, replayed)),
-        Some(chat) => Ok(accepted_answer(&AcceptedChat { status: chat.status, ..accepted }, replayed)),
-        None => Ok(accepted_answer(&accepted, replayed)),
-    }
+    let mut answer = match Wait::asked_by(&request) {
+        Some(wait) => match wait_for_chat(&state, &caller.tenant, accepted.chat_id, wait).await {
+            Some(chat) if chat.status == ChatStatus::Active => active_answer(&accepted, chat, wait, replayed),
+            Some(chat) => accepted_answer(&AcceptedChat { status: chat.status, ..accepted }, replayed),
+            None => accepted_answer(&accepted, replayed),
+        },
+        None => accepted_answer(&accepted, replayed),
+    };
+    position::tell(&state, &mut answer).await;
+    Ok(answer)
 }
 
 /// Reads the whole request. A service that is not configured is told before anything else in the body is looked at.

@@ -66,6 +66,7 @@ pub(super) fn of_header(name: &str, header: &mut Header) {
         ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).max_length(length)
     };
     let (schema, example) = match name {
+        "Convoke-Position" => (text("^[0-9a-f]{16}$", Some(16)), json!("000000000301e5a8")),
         "ETag" => (text("^\"[0-9]+-[0-9]+\"$", Some(48)), json!("\"1-7\"")),
         "Idempotency-Replayed" => {
             (ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"])), json!("true"))
@@ -104,6 +105,7 @@ pub(super) fn of_header(name: &str, header: &mut Header) {
 pub(super) fn of_parameter(parameter: &mut Parameter) {
     let examples: Vec<Value> = match parameter.name.as_str() {
         "Idempotency-Key" => vec![json!("8e03978e-40d5-43e8-bc93-6894a57f9324")],
+        "Convoke-Position" => vec![json!("000000000301e5a8")],
         "If-None-Match" => vec![json!("\"1-7\""), json!("*")],
         "isActive" => vec![json!(true)],
         "id" => vec![json!(["9a983789-1709-4543-aa31-a02867680017"])],

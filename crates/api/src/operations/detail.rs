@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use convoke_domain::{ChatId, Operation, OperationId, OperationStatus, OperationType, Scope, Timestamp};
+use convoke_store::Position;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,7 +10,7 @@ use crate::{
     auth::Caller,
     frame,
     input::Mistakes,
-    operations, path,
+    operations, path, position,
     problem::{Problem, ProblemBody, ProblemKind},
     query_string,
     state::ApiState,
@@ -53,8 +54,12 @@ struct OperationBody<'a> {
 #[utoipa::path(
     tag = "operations",
     security(("bearer" = ["chats:read"])),
-    params(("operationId" = OperationId, Path, description = "The operation.",
-        example = "3322d043-4f3c-4a85-92fc-4c6876cd9442")),
+    params(
+        ("operationId" = OperationId, Path, description = "The operation.",
+            example = "3322d043-4f3c-4a85-92fc-4c6876cd9442"),
+        ("Convoke-Position" = Option<String>, Header, min_length = 16, max_length = 16, pattern = "^[0-9a-f]{16}$",
+            description = "The position that the answer to a write told: what is read is at or after it."),
+    ),
     responses(
         (status = 200, description = "The operation.", body = OperationBody,
             links(("chat" = (operation_id = "get_chat", parameters(("chatId" = "$response.body#/chatId")))))),
@@ -65,18 +70,20 @@ struct OperationBody<'a> {
 #[get("/operations/{operationId}")]
 pub(crate) async fn get_operation(state: web::Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let caller = Caller::with_scope(&request, Scope::ChatsRead)?;
-    let id = parse(&request)?;
-    let operation = state.store.find_operation(&caller.tenant, id).await?;
+    let (id, position) = parse(&request)?;
+    let reader = state.store.as_fresh_as(position::freshness(&state, &caller, position));
+    let operation = reader.find_operation(&caller.tenant, id).await?;
     let operation =
         operation.ok_or_else(|| Problem::new(ProblemKind::OperationNotFound, "There is no such operation."))?;
     Ok(answer(&operation, frame::request_id(&request).as_str()))
 }
 
-fn parse(request: &HttpRequest) -> Result<OperationId, Problem> {
+fn parse(request: &HttpRequest) -> Result<(OperationId, Option<Position>), Problem> {
     let mut mistakes = Mistakes::default();
     let id = path::id(request, "operationId", &mut mistakes);
     query_string::must_be_empty(request, &mut mistakes);
-    mistakes.accept(id)
+    let position = position::sent(request.headers(), &mut mistakes);
+    mistakes.accept(id.map(|id| (id, position)))
 }
 
 fn answer(operation: &Operation, request_id: &str) -> HttpResponse {

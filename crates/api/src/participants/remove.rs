@@ -12,7 +12,7 @@ use crate::{
     chats,
     idempotency::{self, IDEMPOTENCY_REPLAYED},
     input::Mistakes,
-    operations, path,
+    operations, path, position,
     problem::{Problem, ProblemBody, ProblemKind},
     query_string,
     state::ApiState,
@@ -50,6 +50,8 @@ pub(crate) struct AcceptedRemoval {
             headers(
                 ("Location" = String, description = "Where the operation is."),
                 ("Idempotency-Replayed" = String, description = "`true` if the request was accepted before."),
+                ("Convoke-Position" = String, description = "Where there are replicas, a position after this write, for the reads that \
+                    are to see it."),
             ),
             links(
                 ("operation" = (operation_id = "get_operation",
@@ -73,25 +75,36 @@ pub(crate) async fn remove_participant(
     let caller = Caller::with_scope(&request, Scope::ChatsWrite)?;
     let removal = parse(&state, &request)?;
     let (chat_id, participant_id) = (removal.chat_id, removal.participant_id);
-    match state.store.request_removal(&caller.tenant, removal).await? {
+    let removed = state.store.request_removal(&caller.tenant, removal).await;
+    position::wrote(&state, &caller);
+    let mut answer = match removed? {
         Removal::Accepted(operation_id) => {
             audit::removal_requested(&request, &caller, chat_id, participant_id, operation_id);
-            Ok(answer(chat_id, operation_id, false))
+            answer(chat_id, operation_id, false)
         }
-        Removal::RepeatedKey(operation_id) => Ok(answer(chat_id, operation_id, true)),
-        Removal::KeyReused => Err(idempotency::reused()),
-        Removal::NoSuchChat => Err(chats::not_found()),
+        Removal::RepeatedKey(operation_id) => answer(chat_id, operation_id, true),
+        refused => return Err(problem(&refused)),
+    };
+    position::tell(&state, &mut answer).await;
+    Ok(answer)
+}
+
+/// Why nobody is to be removed.
+fn problem(refused: &Removal) -> Problem {
+    match refused {
+        Removal::KeyReused => idempotency::reused(),
+        Removal::NoSuchChat => chats::not_found(),
         Removal::NoSuchParticipant => {
-            Err(Problem::new(ProblemKind::ParticipantNotFound, "Nobody of this id has ever been in this chat."))
+            Problem::new(ProblemKind::ParticipantNotFound, "Nobody of this id has ever been in this chat.")
         }
         Removal::NotActive(status) => {
             let detail = format!("Nobody can be removed: the chat's status is '{}'.", status.as_str());
-            Err(Problem::new(ProblemKind::ChatNotActive, detail))
+            Problem::new(ProblemKind::ChatNotActive, detail)
         }
         Removal::IsOwner => {
-            let detail = "The account that made the group can't be removed.";
-            Err(Problem::new(ProblemKind::ParticipantIsOwner, detail))
+            Problem::new(ProblemKind::ParticipantIsOwner, "The account that made the group can't be removed.")
         }
+        Removal::Accepted(_) | Removal::RepeatedKey(_) => unreachable!("they are no refusals"),
     }
 }
 

@@ -25,6 +25,7 @@ mod operations;
 mod panics;
 mod participants;
 mod register;
+mod replicas;
 mod schemas;
 mod service;
 mod tenants;

@@ -6,7 +6,7 @@ use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, middleware::fr
 use convoke_api::{ApiSettings, ApiState, Lifecycle};
 use convoke_domain::{Environment, EventSource, OperationError, Scope, Service, TenantId, UserProperties};
 use convoke_provider::{CreatedGroup, Lane, ProviderEvent, ProviderEventKind, SeenPerson};
-use convoke_store::{Claim, Lease, Migrate, OpenOptions, Outcome, Store};
+use convoke_store::{Claim, Lease, Migrate, OpenOptions, Outcome, ReplicaOptions, Store};
 use convoke_test_support::{TestDatabase, TestEnvironment, create_database};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -52,9 +52,27 @@ impl TestService {
         Self::start_in(database, settings, |environment| Arc::new(environment)).await
     }
 
-    /// The same where the API, but not the store, is in this environment.
+    /// Starts it on a database that may have a replica.
+    pub async fn start_beside(
+        database: Option<TestDatabase>,
+        replica: Option<ReplicaOptions>,
+        settings: ApiSettings,
+    ) -> Self {
+        Self::start_with_all(database, replica, settings, |environment| Arc::new(environment)).await
+    }
+
+    /// Starts it where the API, but not the store, is in this environment.
     pub async fn start_in(
         database: Option<TestDatabase>,
+        settings: ApiSettings,
+        of_api: impl FnOnce(TestEnvironment) -> Arc<dyn Environment>,
+    ) -> Self {
+        Self::start_with_all(database, None, settings, of_api).await
+    }
+
+    async fn start_with_all(
+        database: Option<TestDatabase>,
+        replica: Option<ReplicaOptions>,
         settings: ApiSettings,
         of_api: impl FnOnce(TestEnvironment) -> Arc<dyn Environment>,
     ) -> Self {
@@ -65,7 +83,8 @@ impl TestService {
         };
         let environment = TestEnvironment::new();
         let options = OpenOptions { url: url.parse().unwrap(), migrate: Migrate::Auto, serve: false };
-        let store = convoke_store::open(&options, Arc::new(environment.clone())).await.unwrap();
+        let opened = convoke_store::open_with_replica(&options, replica.as_ref(), Arc::new(environment.clone()));
+        let store = opened.await.unwrap();
         let lifecycle = Arc::new(Lifecycle::new());
         let state = Arc::new(ApiState::new(store.clone(), of_api(environment.clone()), settings, lifecycle.clone()));
         let of_admin = state.clone();

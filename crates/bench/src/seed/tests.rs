@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use convoke_domain::ChatQuery;
-use convoke_store::{Migrate, PostgresStore, Repository as _, SystemRepository as _};
+use convoke_store::{Migrate, PostgresStore, Reads as _, SystemRepository as _};
 use convoke_test_support::{TestEnvironment, create_database};
 use secrecy::SecretString;
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use convoke_store::DatabaseUrl;
 use serde::Serialize;
 
 use crate::{
@@ -73,6 +74,9 @@ fn lines(layers: &Layers, settings: &Settings) -> Result<Vec<Line>, Failure> {
 fn shown(layers: &Layers, key: &Key, said: Option<String>, settings: &Settings) -> Option<String> {
     match key.name {
         "database.url" => Some(settings.database.url.to_string()),
+        "database.read_url" => {
+            settings.database.read_url.as_ref().map(|url| DatabaseUrl::Postgres(url.0.clone()).to_string())
+        }
         _ if key.secret => (layers.source_of(key) != Source::Default).then(|| "hidden".to_owned()),
         // These follow from other settings if nothing is said.
         "server.public_url" => Some(settings.public_url().as_str().to_owned()),

@@ -107,10 +107,25 @@ pub const KEYS: &[Key] = &[
             "database.url",
             "sqlite://convoke-data/convoke.db",
             text("sqlite://PATH or postgres://USER@HOST/DATABASE", "^(sqlite://[^?#]*[^?#/]|postgres(ql)?://.+)$"),
-            "where everything is kept; `postgres://` takes several hosts and `sslmode`, as in libpq",
+            "where everything is kept; `postgres://` takes several hosts, of which the one that takes writes is used, and \
+             `sslmode`, as in libpq",
         )
     },
     file_of_secret("database.url_file", "/run/secrets/database-url", "a file that holds `database.url`"),
+    secret(
+        "database.read_url",
+        "postgres://convoke@db-ro/convoke",
+        text("postgres://USER@HOST/DATABASE", "^postgres(ql)?://.+$"),
+        "a read replica of the PostgreSQL database, or several behind one address: chats, lists, invitations and operations \
+         are read there, if it will do; docs/postgresql.md says when. Without it: everything is read where it is written",
+    ),
+    file_of_secret("database.read_url_file", "/run/secrets/database-read-url", "a file that holds `database.read_url`"),
+    key(
+        "database.read_max_lag",
+        "10s",
+        LONGER_DURATION,
+        "how old what is read from a replica may be: one that lags more is not used",
+    ),
     key(
         "database.migrate",
         "auto",

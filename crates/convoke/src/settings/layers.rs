@@ -9,6 +9,7 @@ use std::{
 };
 
 use config::{Config, ConfigError, File, FileFormat, Source as _, Value, ValueKind};
+use convoke_store::DatabaseUrl;
 use serde::Deserialize as _;
 
 use super::{
@@ -77,7 +78,12 @@ impl Layers {
             builder = builder.set_override(name, value).map_err(|error| self.explain(&error))?;
         }
         let merged = builder.build().map_err(|error| self.explain(&error))?;
-        Settings::deserialize(merged).map_err(|error| self.explain(&error))
+        let settings = Settings::deserialize(merged).map_err(|error| self.explain(&error))?;
+        if matches!(settings.database.url, DatabaseUrl::Sqlite(_)) && settings.database.read_url.is_some() {
+            let name = self.name_of_key("database.read_url");
+            return Err(SettingsError(format!("{name}: a SQLite database has no read replicas")));
+        }
+        Ok(settings)
     }
 
     /// Where the value of a setting comes from.
@@ -310,8 +316,11 @@ fn one_line(error: &ConfigError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use convoke_domain::Service;
     use convoke_sandbox::Fault;
+    use secrecy::ExposeSecret as _;
 
     use super::*;
 
@@ -478,9 +487,25 @@ mod tests {
             assert!(error.starts_with("telegram.session_file: ") && error.contains(why), "{error}");
             assert!(!error.contains('\n'), "{error}");
         }
+        let replica = [("database.url", "postgres://db/d"), ("database.read_url_file", &url)];
+        let settings = read("", &[], &replica).unwrap();
+        assert_eq!(settings.database.replica().unwrap().url.expose_secret(), "postgres://ann:secret@h/d");
+        assert!(!format!("{settings:?}").contains("secret"));
         let both = [("CONVOKE__DATABASE__URL", "sqlite://x")];
         let error = read(&in_toml, &both, &[]).unwrap_err();
         assert_eq!(error, "database.url_file: the same is set by CONVOKE__DATABASE__URL; set one of them");
+    }
+
+    #[test]
+    fn only_postgresql_has_replicas() {
+        let error = read("", &[], &[("database.read_url", "postgres://ann:secret@h/d")]).unwrap_err();
+        assert_eq!(error, "database.read_url: a SQLite database has no read replicas");
+        let both = [("database.url", "postgres://h/d"), ("database.read_url", "sqlite://x")];
+        let error = read("", &[], &both).unwrap_err();
+        assert!(error.starts_with("database.read_url: ") && error.contains("only PostgreSQL"), "{error}");
+        let settings = read("", &[], &both[..1]).unwrap();
+        assert!(settings.database.replica().is_none());
+        assert_eq!(settings.database.read_max_lag.0, Duration::from_secs(10));
     }
 
     #[test]

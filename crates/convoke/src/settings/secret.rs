@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use convoke_store::DatabaseUrl;
 use convoke_telegram::{StringSession, StringSessionError};
 use secrecy::SecretString;
 
@@ -18,6 +19,21 @@ impl FromStr for ApiHash {
             return Err("is no hash of an application".to_owned());
         }
         Ok(Self(text.into()))
+    }
+}
+
+/// Where a read replica is.
+#[derive(Debug, Clone)]
+pub struct ReadUrl(pub SecretString);
+
+impl FromStr for ReadUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse()? {
+            DatabaseUrl::Postgres(url) => Ok(Self(url)),
+            DatabaseUrl::Sqlite(_) => Err("only PostgreSQL has read replicas".to_owned()),
+        }
     }
 }
 

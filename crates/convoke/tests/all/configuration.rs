@@ -124,7 +124,8 @@ fn every_setting_is_shown_with_its_value_and_where_that_comes_from() {
     let place = Place::new()
         .without("CONVOKE__ADMIN__BIND")
         .with("CONVOKE__SERVER__BIND", "0.0.0.0:9000")
-        .with("CONVOKE__DATABASE__URL", "postgres://ann:hunter2@db/convoke?password=hunter3");
+        .with("CONVOKE__DATABASE__URL", "postgres://ann:hunter2@db/convoke?password=hunter3")
+        .with("CONVOKE__DATABASE__READ_URL", "postgres://ann:hunter2@db-ro/convoke?password=hunter3");
     place.write("convoke.toml", "[server]\nworkers = 3\n[sandbox]\nfaults = ['reject', 'retryAfter:2']\n");
     let words = ["config", "print", "--set", "log.level=warn"];
     let printed = place.told(&words);
@@ -138,6 +139,7 @@ fn every_setting_is_shown_with_its_value_and_where_that_comes_from() {
     assert_eq!(columns("server.workers"), "3 convoke.toml");
     assert_eq!(columns("admin.bind"), "127.0.0.1:8081 default");
     assert_eq!(columns("database.url"), "postgres://db/convoke CONVOKE__DATABASE__URL");
+    assert_eq!(columns("database.read_url"), "postgres://db-ro/convoke CONVOKE__DATABASE__READ_URL");
     assert_eq!(columns("sandbox.enabled"), "true default");
     assert_eq!(columns("sandbox.delay"), "(none) default");
     assert_eq!(columns("sandbox.faults"), "reject,retryAfter:2 convoke.toml");

@@ -6,7 +6,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use tokio::{task::AbortHandle, time::timeout};
 use tokio_postgres::{
     Config, Socket,
-    config::{Host, LoadBalanceHosts},
+    config::{Host, LoadBalanceHosts, TargetSessionAttrs},
     error::SqlState,
     tls::MakeTlsConnect,
 };
@@ -44,6 +44,8 @@ pub struct Connector {
     timeout: Duration,
     /// Where the next one begins, should the load be spread over the hosts.
     next: AtomicUsize,
+    /// Grows when all connections are to be opened anew.
+    generation: AtomicU64,
 }
 
 /// A host, as it is configured.
@@ -81,6 +83,7 @@ pub struct Connection {
     pub queries: AsyncPgConnection,
     /// Whether it is still there.
     pub life: Life,
+    generation: u64,
 }
 
 /// Knows whether a connection is there, and ends it when it is dropped.
@@ -147,15 +150,26 @@ impl Drop for Life {
 impl Connector {
     /// Reads a database URL.
     pub fn new(url: &str) -> Result<Self, StoreError> {
-        let settings: Settings = url.parse().map_err(misconfigured)?;
-        let tls = tls::connector(&settings).map_err(misconfigured)?;
+        Self::with(url.parse().map_err(misconfigured)?).map_err(misconfigured)
+    }
+
+    /// Reads the URL of a replica: only a server that takes no writes is one.
+    pub fn to_replica(url: &str) -> Result<Self, StoreError> {
+        let misconfigured = |mistake| StoreError::Open(format!("the URL of the read replica can't be used: {mistake}"));
+        let mut settings: Settings = url.parse().map_err(misconfigured)?;
+        settings.config.target_session_attrs(TargetSessionAttrs::ReadOnly);
+        Self::with(settings).map_err(misconfigured)
+    }
+
+    fn with(settings: Settings) -> Result<Self, String> {
+        let tls = tls::connector(&settings)?;
         let Settings { config, ssl_mode, connect_timeout, .. } = settings;
         let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
         let count = hosts.len().max(addresses.len());
         if (!hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len())
             || (ports.len() > 1 && ports.len() != count)
         {
-            return Err(misconfigured("hosts, addresses and ports are not equally many"));
+            return Err("hosts, addresses and ports are not equally many".to_owned());
         }
         let target = |place: usize| Target {
             host: hosts.get(place).cloned(),
@@ -164,11 +178,30 @@ impl Connector {
         };
         let targets = (0..count).map(target).collect();
         let config_for_all = without_hosts(&config, connect_timeout);
-        Ok(Self { config: config_for_all, targets, ssl_mode, tls, timeout: connect_timeout, next: AtomicUsize::new(0) })
+        Ok(Self {
+            config: config_for_all,
+            targets,
+            ssl_mode,
+            tls,
+            timeout: connect_timeout,
+            next: AtomicUsize::new(0),
+            generation: AtomicU64::new(0),
+        })
+    }
+
+    /// Has every connection opened anew: those there are lead to a server that takes no writes.
+    pub fn renew(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether a connection is there, and leads where a new one would.
+    pub fn is_current(&self, connection: &Connection) -> bool {
+        !connection.life.is_over() && connection.generation == self.generation.load(Ordering::Acquire)
     }
 
     /// Opens a connection for queries; its driver runs on this runtime.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
+        let generation = self.generation.load(Ordering::Acquire);
         let (client, connection) = self.establish().await?;
         let driver = async move {
             if let Err(error) = connection.await {
@@ -180,7 +213,7 @@ impl Connector {
         let queries = timeout(self.timeout, AsyncPgConnection::try_from(client)).await;
         let queries = queries.map_err(|_| ConnectError::Unreachable("no answer to the first statement".to_owned()))?;
         let queries = queries.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-        Ok(Connection { queries, life })
+        Ok(Connection { queries, life, generation })
     }
 
     /// Opens a connection to the first host that takes it; its halves are the caller's to run.

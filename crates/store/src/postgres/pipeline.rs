@@ -163,12 +163,12 @@ impl Pipelines {
     }
 
     async fn shared(&self, lane: &Lane) -> Result<Arc<Shared>> {
-        if let Some(shared) = lane.open() {
+        if let Some(shared) = lane.open(&self.connector) {
             return Ok(shared);
         }
         let _turn = lane.opening.lock().await;
         // Whoever was before us may have opened it.
-        if let Some(shared) = lane.open() {
+        if let Some(shared) = lane.open(&self.connector) {
             return Ok(shared);
         }
         let shared = Arc::new(Shared(self.connector.connect().await?));
@@ -178,8 +178,8 @@ impl Pipelines {
 }
 
 impl Lane {
-    fn open(&self) -> Option<Arc<Shared>> {
+    fn open(&self, connector: &Connector) -> Option<Arc<Shared>> {
         let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
-        shared.as_ref().filter(|shared| !shared.0.life.is_over()).cloned()
+        shared.as_ref().filter(|shared| connector.is_current(&shared.0)).cloned()
     }
 }

@@ -1,13 +1,6 @@
 //! Connections for transactions, and for what may take long: each belongs to one caller at a time.
 
-use std::{
-    ops::Deref,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use deadpool::{
     Runtime,
@@ -50,35 +43,23 @@ pub struct Opener {
     connector: Arc<Connector>,
     /// Where the connections' drivers run: not with the caller, whose runtime may end.
     runtime: Handle,
-    /// Grows when all connections are to be opened anew.
-    generation: Arc<AtomicU64>,
-}
-
-/// A connection of the pool.
-pub struct Pooled {
-    connection: Connection,
-    generation: u64,
 }
 
 impl Manager for Opener {
-    type Type = Pooled;
+    type Type = Connection;
     type Error = ConnectError;
 
-    async fn create(&self) -> Result<Pooled, ConnectError> {
-        let generation = self.generation.load(Ordering::Acquire);
+    async fn create(&self) -> Result<Connection, ConnectError> {
         let connector = self.connector.clone();
         let opened = self.runtime.spawn(async move { connector.connect().await }).await;
-        let connection = opened.map_err(|_| ConnectError::Unreachable("the store is being closed".to_owned()))??;
-        Ok(Pooled { connection, generation })
+        opened.map_err(|_| ConnectError::Unreachable("the store is being closed".to_owned()))?
     }
 
     /// Asks nothing of the server: that would double the time of a short transaction.
-    async fn recycle(&self, pooled: &mut Pooled, _: &Metrics) -> RecycleResult<ConnectError> {
-        let is_old = pooled.generation != self.generation.load(Ordering::Acquire);
-        let is_gone = pooled.connection.life.is_over();
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
         // Whoever had it left a transaction open: went away in the middle, or failed.
-        let is_open = AnsiTransactionManager::is_broken_transaction_manager(&mut pooled.connection.queries);
-        if is_old || is_gone || is_open {
+        let is_open = AnsiTransactionManager::is_broken_transaction_manager(&mut connection.queries);
+        if is_open || !self.connector.is_current(connection) {
             return Err(RecycleError::message("not as it was"));
         }
         Ok(())
@@ -89,7 +70,7 @@ impl Manager for Opener {
 #[derive(Clone)]
 pub struct Pool {
     connections: deadpool::managed::Pool<Opener>,
-    generation: Arc<AtomicU64>,
+    connector: Arc<Connector>,
     writing: Calls,
     reading_long: Calls,
 }
@@ -101,17 +82,17 @@ impl Deref for Own {
     type Target = AsyncPgConnection;
 
     fn deref(&self) -> &AsyncPgConnection {
-        &self.0.connection.queries
+        &self.0.queries
     }
 }
 
 impl Own {
     fn line(&self) -> EndUnlessDone {
-        EndUnlessDone(Some(self.0.connection.life.line()))
+        EndUnlessDone(Some(self.0.life.line()))
     }
 
     async fn begin(mut self, statement: &str) -> Outcome<Transaction> {
-        AnsiTransactionManager::begin_transaction_sql(&mut self.0.connection.queries, statement).await?;
+        AnsiTransactionManager::begin_transaction_sql(&mut self.0.queries, statement).await?;
         Ok(Transaction(self))
     }
 }
@@ -162,19 +143,18 @@ impl Deref for Transaction {
 impl Transaction {
     /// Makes everything lasting.
     pub async fn commit(mut self) -> Outcome<()> {
-        Ok(AnsiTransactionManager::commit_transaction(&mut self.0.0.connection.queries).await?)
+        Ok(AnsiTransactionManager::commit_transaction(&mut self.0.0.queries).await?)
     }
 
     /// Undoes everything, and keeps the connection.
     pub async fn roll_back(mut self) -> Outcome<()> {
-        Ok(AnsiTransactionManager::rollback_transaction(&mut self.0.0.connection.queries).await?)
+        Ok(AnsiTransactionManager::rollback_transaction(&mut self.0.0.queries).await?)
     }
 }
 
 impl Pool {
     pub fn new(connector: Arc<Connector>, runtime: Handle) -> Result<Self> {
-        let generation = Arc::new(AtomicU64::new(0));
-        let opener = Opener { connector, runtime, generation: generation.clone() };
+        let opener = Opener { connector: connector.clone(), runtime };
         // Creating has its own time-outs, one for each host.
         let connections = deadpool::managed::Pool::builder(opener)
             .max_size(SIZE)
@@ -185,7 +165,7 @@ impl Pool {
             .build()
             .map_err(|error| StoreError::Open(error.to_string()))?;
         measure::waited_in_vain(0);
-        Ok(Self { connections, generation, writing: Calls::new("write"), reading_long: Calls::new("long_read") })
+        Ok(Self { connections, connector, writing: Calls::new("write"), reading_long: Calls::new("long_read") })
     }
 
     /// How connections are used.
@@ -214,12 +194,6 @@ impl Pool {
             }
         })?;
         Ok(Own(connection))
-    }
-
-    /// Has every connection opened anew: those there are lead to a server that takes no writes.
-    fn renew(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.connections.retain(|_, _| false);
     }
 
     /// Does `work` on a connection of its own, without a transaction around it; once.
@@ -253,12 +227,41 @@ impl Pool {
     where
         F: Future<Output = Outcome<T>>,
     {
-        let begin = format!(
-            "begin isolation level repeatable read, read only; set local statement_timeout = {}",
-            deadline.as_millis()
-        );
         let call = self.reading_long.begin();
-        call.end(self.begin_and_work(&begin, deadline, work).await)
+        call.end(self.begin_and_work(&begin_snapshot(deadline), deadline, work).await)
+    }
+
+    /// The same, once, on a connection that `look` has let pass within `patience`; nothing if it has not.
+    pub async fn snapshot_where<T, L, F>(
+        &self,
+        patience: Duration,
+        look: impl Fn(Own) -> L,
+        deadline: Duration,
+        work: impl Fn(Transaction) -> F,
+    ) -> Outcome<Option<T>>
+    where
+        L: Future<Output = Outcome<Option<Own>>>,
+        F: Future<Output = Outcome<T>>,
+    {
+        let begun = self.attempt(Instant::now() + patience, async {
+            let own = self.get().await?;
+            let line = own.line();
+            let passed = look(own).await?;
+            line.done();
+            match passed {
+                Some(own) => own.begin(&begin_snapshot(deadline)).await.map(Some),
+                None => Ok(None),
+            }
+        });
+        let Some(transaction) = begun.await? else { return Ok(None) };
+        let line = transaction.0.line();
+        let call = self.reading_long.begin();
+        let whole = async {
+            let outcome = work(transaction).await;
+            line.done();
+            outcome
+        };
+        call.end(self.attempt(Instant::now() + deadline, whole).await).map(Some)
     }
 
     async fn begin_and_work<T, F>(&self, begin: &str, deadline: Duration, work: impl Fn(Transaction) -> F) -> Result<T>
@@ -297,10 +300,17 @@ impl Pool {
     async fn attempt<T>(&self, end: Instant, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
         let outcome = timeout_at(end, work).await.unwrap_or_else(|_| Err(late().into()));
         if outcome.as_ref().is_err_and(Failure::is_read_only) {
-            self.renew();
+            tracing::warn!("the server takes no writes any more: every connection is opened anew");
+            self.connector.renew();
+            self.connections.retain(|_, _| false);
         }
         outcome
     }
+}
+
+/// Begins to read in a transaction that the server gives up after this time.
+fn begin_snapshot(deadline: Duration) -> String {
+    format!("begin isolation level repeatable read, read only; set local statement_timeout = {}", deadline.as_millis())
 }
 
 /// What is said of an answer that did not come in time.

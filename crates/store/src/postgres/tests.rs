@@ -15,6 +15,8 @@ use crate::{Claim, Outcome as End, SystemRepository};
 mod batches;
 mod totals;
 
+mod replicas;
+
 const MINUTE: Duration = Duration::from_mins(1);
 
 async fn open(url: &str, environment: &TestEnvironment, migrate: Migrate) -> Result<PostgresStore> {

@@ -1,0 +1,85 @@
+//! Questions that a replica is asked first.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use convoke_domain::{ChatFilter, ChatId, ChatQuery, Operation, OperationId, PageSize, TenantId, WalkPosition};
+
+use super::Replica;
+use crate::{
+    ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, PostgresStore, Reads,
+    error::Result,
+    measure,
+    postgres::{SLOW_DEADLINE, list, read},
+};
+
+/// Asks a replica, and the primary if that can't tell: also for what the replica does not know, for it may be new.
+pub struct ReplicaFirst<'a> {
+    pub primary: &'a PostgresStore,
+    pub replica: &'a Arc<Replica>,
+    pub freshness: Freshness,
+}
+
+/// The answer of the replica, or else that of the primary.
+async fn or_else<T>(of_replica: Option<T>, of_primary: impl Future<Output = Result<T>>) -> Result<T> {
+    if let Some(answer) = of_replica {
+        measure::read_from("replica");
+        return Ok(answer);
+    }
+    measure::read_from("primary");
+    of_primary.await
+}
+
+#[async_trait]
+impl Reads for ReplicaFirst<'_> {
+    async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
+        let asked = self.replica.ask(self.freshness, |at| async move { read::chat(at.queries(), tenant, id).await });
+        let found = asked.await.flatten();
+        or_else(found.map(Some), self.primary.find_chat(tenant, id)).await
+    }
+
+    async fn find_invitation(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatInvitation>> {
+        let asked =
+            self.replica.ask(self.freshness, |at| async move { read::invitation(at.queries(), tenant, id).await });
+        let found = asked.await.flatten();
+        or_else(found.map(Some), self.primary.find_invitation(tenant, id)).await
+    }
+
+    async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
+        let page = if let Some(direction) = list::is_near(query) {
+            let page = self
+                .replica
+                .ask(self.freshness, |at| async move { list::near_page(at.queries(), tenant, query, direction).await });
+            page.await
+        } else {
+            let _turn = self.primary.slow_reads.turn(tenant).await?;
+            let page = self.replica.ask_long(self.freshness, SLOW_DEADLINE, |work| async move {
+                let page = list::any_page(&work, tenant, query).await?;
+                work.commit().await?;
+                Ok(page)
+            });
+            page.await
+        };
+        or_else(page, self.primary.list_chats(tenant, query)).await
+    }
+
+    async fn walk_chats(
+        &self,
+        tenant: &TenantId,
+        filter: &ChatFilter,
+        after: Option<WalkPosition>,
+        size: PageSize,
+    ) -> Result<ChatWalk> {
+        let walk = self
+            .replica
+            .ask(self.freshness, |at| async move { list::walk(at.queries(), tenant, filter, after, size).await });
+        or_else(walk.await, self.primary.walk_chats(tenant, filter, after, size)).await
+    }
+
+    async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
+        let asked =
+            self.replica.ask(self.freshness, |at| async move { read::operation(at.queries(), tenant, id).await });
+        let found = asked.await.flatten();
+        or_else(found.map(Some), self.primary.find_operation(tenant, id)).await
+    }
+}
