@@ -17,6 +17,12 @@ const STRACE: &[Recipe] = &[
     &[&["apk", "add", "strace"]],
     &[&["pacman", "--sync", "--refresh", "--noconfirm", "strace"]],
 ];
+const PATRONI: &[Recipe] = &[&[
+    &["apt-get", "update"],
+    &["apt-get", "install", "--yes", "--no-install-recommends", "patroni", "python3-etcd", "etcd-server"],
+]];
+const HOW_TO_INSTALL_PATRONI: &str =
+    "Patroni and etcd are missing: `apt-get install patroni python3-etcd etcd-server` installs them";
 const HOW_TO_INSTALL_STRACE: &str =
     "strace is missing, which sees what is written when: `apt-get install strace` installs it";
 
@@ -39,10 +45,21 @@ pub struct Arguments {
     list: bool,
 }
 
+impl Arguments {
+    /// Whether a torture that is not for the small edition is among those that are run.
+    fn needs(&self, torture: &str) -> bool {
+        !self.list && (self.names.iter().any(|name| name == torture) || (self.names.is_empty() && !self.small))
+    }
+}
+
 /// Runs tortures, and prints a table of what they found.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     postgres::provide()?;
     install::provide("strace", || install::is_program("strace"), STRACE, HOW_TO_INSTALL_STRACE)?;
+    if arguments.needs("cluster") {
+        let is_there = || install::is_program("patroni") && install::is_program("etcd");
+        install::provide("Patroni", is_there, PATRONI, HOW_TO_INSTALL_PATRONI)?;
+    }
     let torture = build("convoke-torture", arguments.small)?;
     let program = match &arguments.program {
         Some(program) => program.clone(),
