@@ -27,7 +27,7 @@ use tokio::{
 use super::{
     connect::Connector,
     failure::Outcome,
-    gather::Gathered,
+    gather::{self, Gathered},
     pipeline::Pipelines,
     pool::{Own, Pool, Transaction},
     sql::Sql,
@@ -46,6 +46,9 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long the answer to a write waits for its position; without it, it is answered all the same.
 const POSITION_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How many positions are told by one question at most.
+const ASKED_AT_ONCE: usize = 512;
 
 /// How often the primary and the replicas are asked where they stand, at least.
 const LONGEST_BREAK: Duration = Duration::from_secs(1);
@@ -69,9 +72,12 @@ impl Replica {
         let connector = Arc::new(Connector::to_replica(options.url.expose_secret())?);
         let positions = {
             let primary = primary.clone();
-            Gathered::start(runtime, move |asked: Vec<()>| {
+            Gathered::new(runtime, ASKED_AT_ONCE, move |asked| {
                 let primary = primary.clone();
-                async move { vec![position(&primary).await; asked.len()] }
+                async move {
+                    let (asked, answers) = gather::apart(asked);
+                    answers.give(vec![position(&primary).await; asked.len()]);
+                }
             })
         };
         let replica = Arc::new(Self {
