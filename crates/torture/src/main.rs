@@ -3,6 +3,7 @@
 
 mod api;
 mod cluster;
+mod backup;
 mod database;
 mod idempotency;
 mod kill9;
@@ -85,6 +86,11 @@ const TORTURES: &[Torture] = &[
         name: "cluster",
         about: "a PostgreSQL of three nodes under Patroni: crashes, dead nodes and switch-overs lose nothing",
         run: |setting| Box::pin(cluster::run(setting)),
+    },
+    Torture {
+        name: "backup",
+        about: "backups of a database that 16 writers write to are restored",
+        run: |setting| Box::pin(backup::run(setting)),
     },
 ];
 
