@@ -4,6 +4,7 @@
 //! again as they were, so that an interrupted run leaves an empty database. What the service computes by itself, the
 //! counts, is left to the service's own code.
 
+mod bar;
 mod chats;
 mod copy;
 mod indexes;
@@ -61,14 +62,18 @@ pub async fn seed(url: &str, tenants: &[TenantSeed], form: Form) -> Result<(), F
     // What is written here is hardly ever written again.
     transaction.batch_execute("alter table chats set (fillfactor = 100)").await?;
     let mut by_day = Vec::new();
+    let bar = bar::of_chats(tenants.iter().map(|seed| seed.chats).sum());
     for (place, seed) in tenants.iter().enumerate() {
         let mut chunks = generate(place as u64, seed, form);
         while let Some(chunk) = chunks.recv().await {
             copy_in(transaction.client(), &chunk).await?;
+            bar.inc(chunk.chats());
             by_day.extend(chunk.by_day().map(|(at, active, inactive)| (seed.tenant.clone(), at, active, inactive)));
         }
     }
+    bar.finish_and_clear();
     let copied = begun.elapsed();
+    let bar = bar::of_the_rest("indexes and counts");
     indexes::make_again(transaction.client(), &taken).await?;
     transaction.batch_execute("alter table chats set (fillfactor = 85)").await?;
     transaction.commit().await?;
@@ -76,6 +81,7 @@ pub async fn seed(url: &str, tenants: &[TenantSeed], form: Form) -> Result<(), F
     count(&client, &store, &by_day).await?;
     client.batch_execute("vacuum (analyze)").await?;
     client.batch_execute("checkpoint").await?;
+    bar.finish_and_clear();
 
     let (chats, seconds) = (tenants.iter().map(|seed| seed.chats).sum::<u64>(), begun.elapsed().as_secs_f64());
     eprintln!(

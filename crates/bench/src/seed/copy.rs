@@ -53,6 +53,11 @@ impl Chunk {
         self.by_day.iter().map(|(day, (active, inactive))| (Timestamp::from_millis(*day), *active, *inactive))
     }
 
+    /// How many chats there are.
+    pub fn chats(&self) -> u64 {
+        self.by_day.values().map(|(active, inactive)| (active + inactive).unsigned_abs()).sum()
+    }
+
     fn count(&mut self, registered_at: Timestamp, is_active: bool) {
         let millis = registered_at.as_millis();
         let counts = self.by_day.entry(millis - millis.rem_euclid(DAY_MILLIS)).or_default();
