@@ -29,7 +29,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[("who-was-there", &["domain"])];
 const BINARY: &str = "convoke";
 
 /// What is not shipped, so may depend on anything of ours.
-const TOOLS: &[&str] = &["bench", "browser-tests", "telegram-test-server", "test-support", "torture", "xtask"];
+const TOOLS: &[&str] = &["bench", "browser-tests", "fuzz", "telegram-test-server", "test-support", "torture", "xtask"];
 
 /// All that `domain` may depend on; the optional ones must be optional.
 const OF_DOMAIN: &[&str] = &["chrono", "serde", "thiserror", "uuid"];

@@ -9,6 +9,7 @@ mod clients;
 mod deploy;
 mod domain;
 mod files;
+mod fuzz;
 mod install;
 mod licences;
 mod links;
@@ -87,6 +88,8 @@ enum Command {
         #[arg(long)]
         picture: bool,
     },
+    /// Gives whatever libFuzzer thinks of to everything that reads what others wrote (crates/fuzz).
+    Fuzz(fuzz::Arguments),
     /// Tries the service with an OpenID Connect issuer of others (oidc-provider, from npm); logs in with Swagger UI.
     Oidc,
     /// Writes openapi/openapi.json, as the service serves it.
@@ -176,6 +179,7 @@ fn main() -> ExitCode {
         Command::Clients => clients::run(),
         Command::Deploy { picture: false } => deploy::run(),
         Command::Deploy { picture: true } => deploy::draw(),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Oidc => browser::log_in(),
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),

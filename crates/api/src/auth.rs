@@ -199,14 +199,19 @@ async fn of_issuer(state: &ApiState, token: &str) -> Result<Verdict, NotIn> {
     }
 }
 
-enum Credentials<'a> {
+/// What a request shows of itself.
+#[derive(Debug)]
+pub(crate) enum Credentials<'a> {
+    /// Nothing, or of another scheme.
     None,
+    /// Something that is no token.
     Malformed,
+    /// A token.
     Token(&'a str),
 }
 
 /// The token of the header `Authorization` (RFC 6750, section 2.1). Another scheme is as if no token was sent.
-fn bearer(headers: &HeaderMap) -> Credentials<'_> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Credentials<'_> {
     let mut sent = headers.get_all(header::AUTHORIZATION);
     let Some(value) = sent.next() else { return Credentials::None };
     if sent.next().is_some() {

@@ -30,7 +30,8 @@ pub(crate) fn key(headers: &HeaderMap, mistakes: &mut Mistakes) -> Option<String
     mistakes.at_header("Idempotency-Key", read)
 }
 
-fn read(value: &[u8]) -> Result<String, Mistake> {
+/// Reads a key.
+pub(crate) fn read(value: &[u8]) -> Result<String, Mistake> {
     if value.is_empty() {
         Err(Mistake::new(MistakeCode::Required, "must not be empty"))
     } else if !value.iter().all(u8::is_ascii_graphic) {

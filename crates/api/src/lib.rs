@@ -34,6 +34,8 @@ mod links;
 mod measurements;
 mod openapi;
 mod operations;
+#[doc(hidden)]
+pub mod parsers;
 mod participants;
 mod path;
 mod position;

@@ -20,7 +20,7 @@ impl Wait {
     const MAX_SECONDS: u8 = 30;
 
     /// What the headers ask for. What is malformed or not known is passed over; of several, the first counts.
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
         headers
             .get_all(PREFER)
             .filter_map(|value| value.to_str().ok())

@@ -48,11 +48,7 @@ pub(crate) struct Query(Vec<Parameter>);
 
 impl Query {
     /// Reads the query of a request, in which only `known` parameters may be.
-    pub fn read(request: &HttpRequest, known: &[Known], mistakes: &mut Mistakes) -> Self {
-        Self::parse(request.query_string(), known, mistakes)
-    }
-
-    fn parse(text: &str, known: &[Known], mistakes: &mut Mistakes) -> Self {
+    pub fn parse(text: &str, known: &[Known], mistakes: &mut Mistakes) -> Self {
         let mut parameters: Vec<Parameter> = Vec::new();
         let mut refused: Vec<String> = Vec::new();
         for sent in text.split('&').filter(|part| !part.is_empty()) {
@@ -117,7 +113,7 @@ impl Query {
 
 /// An operation that takes no parameters at all.
 pub(crate) fn must_be_empty(request: &HttpRequest, mistakes: &mut Mistakes) {
-    Query::read(request, &[], mistakes);
+    Query::parse(request.query_string(), &[], mistakes);
 }
 
 /// Reads `%XX` and `+` as forms do; nothing else than whole escapes of UTF-8.

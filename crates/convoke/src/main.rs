@@ -9,17 +9,16 @@ mod logging;
 mod progress;
 mod secrets;
 mod serve;
-mod settings;
 mod table;
 mod terminal;
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
+use convoke::settings::{self, Layers, Settings};
 
 use command_line::{Command, CommandLine, ConfigCommand};
 use failure::Failure;
-use settings::{Layers, Settings};
 
 /// How long the end of the process waits for what still runs in the background; by then nothing that matters does.
 const LAST_WAIT: Duration = Duration::from_millis(500);

@@ -17,4 +17,6 @@ pub use error::{Refusal, SandboxError};
 pub use fault::{Fault, FaultSyntaxError};
 pub use group::{GroupState, MAX_PEOPLE, Member, Moment, Newcomer, OWNER_FIRSTNAME, OWNER_USERNAME};
 pub use pages::SandboxPages;
+#[doc(hidden)]
+pub use pages::read_form;
 pub use sandbox::{Group, Sandbox, SandboxSettings};

@@ -19,9 +19,10 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
+use convoke_domain::Mistake;
 
 use self::{form::Verb, origin::PublicUrl, problem::Problem};
-use crate::{Group, Sandbox};
+use crate::{Action, Group, Sandbox};
 
 const STYLE: &str = include_str!("../assets/style.css");
 const ICON: &str = include_str!("../assets/icon.svg");
@@ -118,6 +119,19 @@ async fn show(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
         Ok(html) => answer::html(StatusCode::OK, html),
         Err(problem) => answer::refuse(&request, &problem),
     }
+}
+
+/// What a form asks for that is posted to `{link}/{verb}`: for those who try it with whatever there is (`crates/fuzz`).
+///
+/// # Errors
+/// All its mistakes, with the fields in which they were made; none of them if there is no such form.
+#[doc(hidden)]
+pub fn read_form(verb: &str, body: &[u8]) -> Result<Action, Vec<(String, Mistake)>> {
+    let verbs = [Verb::Join, Verb::Leave, Verb::Rename, Verb::Close];
+    let verb = verbs.into_iter().find(|known| known.as_str() == verb).ok_or_else(Vec::new)?;
+    let named =
+        |mistakes: Vec<problem::FieldMistake>| mistakes.into_iter().map(|one| (one.field, one.mistake)).collect();
+    form::read(verb, body).map_err(named)
 }
 
 /// Does what a form asks for. Returns where to go then: back to the chat.

@@ -17,7 +17,7 @@ mod schedule;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod updates;
+pub(crate) mod updates;
 
 use std::{sync::Arc, time::Duration};
 

@@ -34,7 +34,7 @@ pub(crate) async fn invitation(connection: &Connection, provider_chat_id: &str) 
 }
 
 /// The link, unless it is none that lets people in by itself.
-fn link_of(invite: tl::enums::ExportedChatInvite) -> Option<String> {
+pub(crate) fn link_of(invite: tl::enums::ExportedChatInvite) -> Option<String> {
     match invite {
         tl::enums::ExportedChatInvite::ChatInviteExported(invite) if !invite.revoked => Some(invite.link),
         _ => None,

@@ -15,6 +15,8 @@ mod holder;
 mod invitation;
 mod login;
 mod marker;
+#[doc(hidden)]
+pub mod parsers;
 mod person;
 mod remove;
 mod sealing;

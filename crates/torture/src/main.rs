@@ -2,8 +2,8 @@
 //! what is needed and runs it; docs/torture.md tells what each torture proves.
 
 mod api;
-mod cluster;
 mod backup;
+mod cluster;
 mod database;
 mod idempotency;
 mod kill9;

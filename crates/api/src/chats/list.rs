@@ -109,9 +109,19 @@ impl PartialSchema for SortOrder {
 }
 
 /// What is asked for.
-enum Question {
+#[derive(Debug, PartialEq)]
+pub enum Question {
+    /// A page of the list.
     Page(ChatQuery),
-    Walk { filter: ChatFilter, after: Option<WalkPosition>, size: PageSize },
+    /// The next chats of a walk.
+    Walk {
+        /// Which chats count.
+        filter: ChatFilter,
+        /// Behind which one; the newest, if behind none.
+        after: Option<WalkPosition>,
+        /// How many of them.
+        size: PageSize,
+    },
 }
 
 /// List chats
@@ -154,7 +164,10 @@ enum Question {
 #[get("/chats")]
 pub(crate) async fn list_chats(state: web::Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let caller = Caller::with_scope(&request, Scope::ChatsRead)?;
-    let (query, question, position) = parse(&request)?;
+    let mut mistakes = Mistakes::default();
+    let (query, question) = parse(request.query_string(), &mut mistakes);
+    let position = position::sent(request.headers(), &mut mistakes);
+    mistakes.accept(Some(()))?;
     let reader = state.store.as_fresh_as(position::freshness(&state, &caller, position));
     let (documents, metadata, links) = match question {
         Question::Page(asked) => {
@@ -174,15 +187,15 @@ pub(crate) async fn list_chats(state: web::Data<ApiState>, request: HttpRequest)
         .body(put_together(&documents, &metadata, &links)))
 }
 
-fn parse(request: &HttpRequest) -> Result<(Query, Question, Option<Position>), Problem> {
-    let mut mistakes = Mistakes::default();
-    let query = Query::read(request, &PARAMETERS, &mut mistakes);
-    let size = query.read_one("size", str::parse, &mut mistakes).unwrap_or_default();
+/// Reads a query, every mistake in it collected.
+pub(crate) fn parse(query: &str, mistakes: &mut Mistakes) -> (Query, Question) {
+    let query = Query::parse(query, &PARAMETERS, mistakes);
+    let size = query.read_one("size", str::parse, mistakes).unwrap_or_default();
     let filter = ChatFilter {
-        is_active: query.read_one("isActive", parse_bool, &mut mistakes),
-        ids: parse_ids(&query, &mut mistakes),
-        registered_from: query.read_one("fromDate", Timestamp::parse_from_bound, &mut mistakes),
-        registered_to: query.read_one("toDate", Timestamp::parse_to_bound, &mut mistakes),
+        is_active: query.read_one("isActive", parse_bool, mistakes),
+        ids: parse_ids(&query, mistakes),
+        registered_from: query.read_one("fromDate", Timestamp::parse_from_bound, mistakes),
+        registered_to: query.read_one("toDate", Timestamp::parse_to_bound, mistakes),
     };
     let question = match query.get("cursor") {
         Some(cursor) => {
@@ -197,13 +210,12 @@ fn parse(request: &HttpRequest) -> Result<(Query, Question, Option<Position>), P
         }
         None => Question::Page(ChatQuery {
             filter,
-            sort: parse_sort(&query, &mut mistakes),
-            page: query.read_one("page", str::parse, &mut mistakes).unwrap_or_default(),
+            sort: parse_sort(&query, mistakes),
+            page: query.read_one("page", str::parse, mistakes).unwrap_or_default(),
             size,
         }),
     };
-    let position = position::sent(request.headers(), &mut mistakes);
-    mistakes.accept(Some((query, question, position)))
+    (query, question)
 }
 
 fn parse_bool(text: &str) -> Result<bool, Mistake> {
@@ -238,7 +250,8 @@ fn walk_metadata(size: PageSize) -> ListMetadata {
     ListMetadata { current_page: None, total_pages: None, page_size: size.get(), total_records: None }
 }
 
-fn page_links(query: &Query, page: PageNumber, pages: u64) -> Links {
+/// The links of a page, of so many pages.
+pub(crate) fn page_links(query: &Query, page: PageNumber, pages: u64) -> Links {
     let (page, last) = (u64::from(page.get()), pages.saturating_sub(1));
     let to = |page: u64| {
         let page = format!("page={page}");
@@ -257,7 +270,8 @@ fn page_links(query: &Query, page: PageNumber, pages: u64) -> Links {
     links
 }
 
-fn walk_links(query: &Query, next: Option<WalkPosition>) -> Links {
+/// The links of a part of a walk.
+pub(crate) fn walk_links(query: &Query, next: Option<WalkPosition>) -> Links {
     let cursor = format!("cursor={}", query.get("cursor").unwrap_or_default());
     let to = |cursor: &str| href(PATH, std::iter::once(cursor).chain(query.sent_without("cursor")));
     let mut links = Links::default();
@@ -297,7 +311,7 @@ mod tests {
     use super::*;
 
     fn links(uri: &str, pages: u64) -> Value {
-        let (query, question) = parse(&TestRequest::with_uri(uri).to_http_request()).unwrap();
+        let (query, question) = parse(TestRequest::with_uri(uri).to_http_request().query_string()).unwrap();
         let links = match question {
             Question::Page(asked) => page_links(&query, asked.page, pages),
             Question::Walk { .. } => walk_links(&query, Some("1.9a98378917094543aa31a02867680017".parse().unwrap())),
@@ -307,7 +321,7 @@ mod tests {
     }
 
     fn errors(uri: &str) -> Vec<(String, String)> {
-        let Err(problem) = parse(&TestRequest::with_uri(uri).to_http_request()) else { return vec![] };
+        let Err(problem) = parse(TestRequest::with_uri(uri).to_http_request().query_string()) else { return vec![] };
         let body = serde_json::to_value(problem.body("/", "r")).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         body["errors"].as_array().unwrap().iter().map(|e| (text(&e["parameter"]), text(&e["code"]))).collect()

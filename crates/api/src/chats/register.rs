@@ -18,7 +18,7 @@ use crate::{
     prefer::{PREFERENCE_APPLIED, Wait},
     problem::{Problem, ProblemBody, ProblemKind},
     query_string,
-    state::ApiState,
+    state::{ApiSettings, ApiState},
     wait,
 };
 
@@ -173,6 +173,41 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
     let mut mistakes = Mistakes::default();
     query_string::must_be_empty(request, &mut mistakes);
     let key = idempotency::key(request.headers(), &mut mistakes);
+    let NewChatSent { service, title, created_by, description, id } = read(body, &state.settings, mistakes)?;
+
+    let created_by = created_by.or_else(|| CreatedBy::new(&caller.subject).ok().flatten());
+    let idempotency =
+        idempotency::kept(key, "POST /api/v1/private/chats", &(&title, &created_by, &description, service, id));
+    Ok(NewChat {
+        id: id.unwrap_or_else(|| ChatId(state.environment.new_uuid())),
+        id_is_clients: id.is_some(),
+        service,
+        title,
+        created_by,
+        description,
+        operation_id: OperationId(state.environment.new_uuid()),
+        at: state.environment.now(),
+        idempotency,
+    })
+}
+
+/// What a body says of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewChatSent {
+    /// The messenger, or the default one.
+    pub service: Service,
+    /// The title.
+    pub title: ChatTitle,
+    /// Who has it registered.
+    pub created_by: Option<CreatedBy>,
+    /// What it is about.
+    pub description: Option<Description>,
+    /// The id that the client chose.
+    pub id: Option<ChatId>,
+}
+
+/// Reads a body, where these mistakes were made outside of it.
+pub(crate) fn read(body: &[u8], settings: &ApiSettings, mut mistakes: Mistakes) -> Result<NewChatSent, Problem> {
     let Some(object) = mistakes.at_pointer("", JsonObject::parse(body)) else { return mistakes.accept(None) };
     let outside_is_right = mistakes.is_empty();
 
@@ -180,9 +215,9 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
     let named_service = sent_service.and_then(|name| mistakes.at_pointer("/service", name.parse::<Service>()));
     let service_is_wrong = named_service.is_none() && object.has("service");
     // If the service is a mistake itself, the others are held to the limits that every service has.
-    let fallback = if service_is_wrong { Service::Sandbox } else { state.settings.default_service };
+    let fallback = if service_is_wrong { Service::Sandbox } else { settings.default_service };
     let service = named_service.unwrap_or(fallback);
-    if outside_is_right && !service_is_wrong && !state.settings.configured_services.contains(&service) {
+    if outside_is_right && !service_is_wrong && !settings.configured_services.contains(&service) {
         let detail = format!("This installation is not set up for '{service}'.");
         return Err(Problem::new(ProblemKind::ProviderNotConfigured, detail));
     }
@@ -203,21 +238,7 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
     let id = sent_id.and_then(|sent| mistakes.at_pointer("/id", ChatId::chosen_by_client(&sent)));
     object.refuse_unknown(&MEMBERS, &mut mistakes);
     let title = mistakes.accept(title)?;
-
-    let created_by = created_by.or_else(|| CreatedBy::new(&caller.subject).ok().flatten());
-    let idempotency =
-        idempotency::kept(key, "POST /api/v1/private/chats", &(&title, &created_by, &description, service, id));
-    Ok(NewChat {
-        id: id.unwrap_or_else(|| ChatId(state.environment.new_uuid())),
-        id_is_clients: id.is_some(),
-        service,
-        title,
-        created_by,
-        description,
-        operation_id: OperationId(state.environment.new_uuid()),
-        at: state.environment.now(),
-        idempotency,
-    })
+    Ok(NewChatSent { service, title, created_by, description, id })
 }
 
 /// The chat once it is no longer being made, or as it is when the wait is over. Nothing if it can't be read: the

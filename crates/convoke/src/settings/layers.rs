@@ -60,6 +60,19 @@ impl Layers {
         Ok(Self { file: read_file(file)?, environment: of_environment(environment)?, flags: of_flags(flags)? })
     }
 
+    /// The same from the text of a file, wherever that comes from.
+    ///
+    /// # Errors
+    /// A variable or flag that names no setting.
+    pub fn of_text(
+        file: &str,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        flags: &[(String, String)],
+    ) -> Result<Self, SettingsError> {
+        let file = Some((DEFAULT_FILE.into(), file.to_owned()));
+        Ok(Self { file, environment: of_environment(environment)?, flags: of_flags(flags)? })
+    }
+
     /// The file that was read.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
@@ -327,11 +340,7 @@ mod tests {
     fn layers(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Layers, SettingsError> {
         let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
         let flags: Vec<_> = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Layers {
-            file: Some((DEFAULT_FILE.into(), file.to_owned())),
-            environment: of_environment(environment)?,
-            flags: of_flags(&flags)?,
-        })
+        Layers::of_text(file, environment, &flags)
     }
 
     fn read(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, String> {
