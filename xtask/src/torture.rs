@@ -1,14 +1,17 @@
 //! Promises kept under ill treatment. All of it is in `crates/torture`; here it is built, with the service beside it, and
 //! told where everything lies.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     Failure,
     install::{self, Recipe},
     postgres,
     process::finish,
-    repository,
+    python, repository,
 };
 
 const STRACE: &[Recipe] = &[
@@ -25,6 +28,10 @@ const HOW_TO_INSTALL_PATRONI: &str =
     "Patroni and etcd are missing: `apt-get install patroni python3-etcd etcd-server` installs them";
 const HOW_TO_INSTALL_STRACE: &str =
     "strace is missing, which sees what is written when: `apt-get install strace` installs it";
+
+/// The torture that is a program of others, and what is checked in for it.
+const SCHEMATHESIS: &str = "schemathesis";
+const REQUIREMENTS: &str = "crates/torture/schemathesis/requirements.txt";
 
 /// How it is run.
 #[derive(clap::Args)]
@@ -66,6 +73,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => build("convoke", arguments.small)?,
     };
     let mut command = Command::new(torture);
+    if arguments.names.is_empty() || arguments.names.iter().any(|name| name == SCHEMATHESIS) {
+        command.arg("--schemathesis").arg(schemathesis()?);
+    }
     command.arg("--program").arg(program).args(&arguments.names);
     if arguments.small {
         command.arg("--small");
@@ -77,6 +87,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         command.arg("--seed").arg(seed.to_string());
     }
     finish(&mut command, "the torture")
+}
+
+/// Schemathesis, installed below target/ if it is not there.
+fn schemathesis() -> Result<PathBuf, Failure> {
+    let folder = repository::metadata()?.target_directory.into_std_path_buf().join(SCHEMATHESIS);
+    Ok(python::provide(Path::new(REQUIREMENTS), &folder)?.with_file_name(SCHEMATHESIS))
 }
 
 /// Builds a package of its own, so that the service has its own features alone, as it is shipped; gives the program.

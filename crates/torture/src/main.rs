@@ -13,6 +13,7 @@ mod outcome;
 mod postgres_away;
 mod proof;
 mod proxy;
+mod schemathesis;
 mod setting;
 mod start_together;
 mod strace;
@@ -92,6 +93,11 @@ const TORTURES: &[Torture] = &[
         about: "backups of a database that 16 writers write to are restored",
         run: |setting| Box::pin(backup::run(setting)),
     },
+    Torture {
+        name: "schemathesis",
+        about: "whatever the OpenAPI document allows or forbids is asked: the answers are those that it names",
+        run: |setting| Box::pin(schemathesis::run(setting)),
+    },
 ];
 
 /// Those that the small edition leaves out unless they are named: what they need is not everywhere, and takes its time.
@@ -111,6 +117,9 @@ struct Arguments {
     /// The program that is tortured
     #[arg(long)]
     program: PathBuf,
+    /// Where Schemathesis is
+    #[arg(long)]
+    schemathesis: Option<PathBuf>,
     /// Only says which tortures there are
     #[arg(long)]
     list: bool,
@@ -135,7 +144,8 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         return Ok(true);
     }
     let program = arguments.program.canonicalize()?;
-    let setting = Setting { small: arguments.small, program, seed: arguments.seed };
+    let schemathesis = arguments.schemathesis.clone();
+    let setting = Setting { small: arguments.small, program, seed: arguments.seed, schemathesis };
     let runtime = Runtime::new()?;
     let mut told = Vec::new();
     for torture in chosen(&arguments.names, arguments.small)? {

@@ -13,6 +13,8 @@ pub struct Setting {
     pub program: PathBuf,
     /// The seed of all chance: with the same one, chance decides the same.
     pub seed: u64,
+    /// Where Schemathesis is, if it is there.
+    pub schemathesis: Option<PathBuf>,
 }
 
 impl Setting {

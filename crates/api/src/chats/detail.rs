@@ -32,8 +32,12 @@ use crate::{
     responses(
         (status = 200, description = "The chat.", body = convoke_domain::Chat,
             headers(("ETag" = String, description = "The tag of this representation.")),
-            links(("invitation" = (operation_id = "get_chat_invitation",
-                parameters(("chatId" = "$response.body#/id")))))),
+            links(
+                ("invitation" = (operation_id = "get_chat_invitation",
+                    parameters(("chatId" = "$response.body#/id")))),
+                ("removal" = (operation_id = "remove_participant", parameters(
+                    ("chatId" = "$response.body#/id"), ("participantId" = "$response.body#/participants/1/id")))),
+            )),
         (status = 304, description = "The client has this representation already.",
             headers(("ETag" = String, description = "The tag of this representation."))),
         (status = 404, description = "`chat-not-found`.",
