@@ -5,7 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use crate::{Failure, process::finish, repository};
@@ -21,8 +21,16 @@ const SBOM: &str = "convoke.cdx.json";
 /// What cargo-cyclonedx calls the list of a binary, before the extension.
 const LISTED: &str = "_bin.cdx.json";
 
+/// Where known vulnerabilities are written down. cargo-deny fetches all of it, and no registry of packages has it.
+const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
+
 /// Looks at everything that deny.toml is about, or at what is named.
 pub fn deny(checks: &[String]) -> Result<(), Failure> {
+    if checks.iter().any(|check| check == "advisories") && !is_reached(ADVISORIES) {
+        return Err(format!(
+            "{ADVISORIES} can't be reached, so nobody knows of vulnerabilities: ask again where it can"
+        ));
+    }
     let mut command = Command::new(tool(&DENY)?);
     command.arg("check").args(if checks.is_empty() { &[] } else { checks });
     if checks.is_empty() {
@@ -54,6 +62,13 @@ pub fn sbom() -> Result<(), Failure> {
     let parts = list["components"].as_array().map_or(0, Vec::len);
     println!("{}: {parts} crates", target.display());
     if parts == 0 { Err(format!("{SBOM} lists nothing")) } else { Ok(()) }
+}
+
+/// Whether a Git repository can be fetched.
+fn is_reached(url: &str) -> bool {
+    let mut ask = Command::new("git");
+    ask.args(["ls-remote", url, "HEAD"]).env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
+    ask.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn lists_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
