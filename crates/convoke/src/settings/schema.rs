@@ -11,6 +11,9 @@ use super::{
 const ABOUT: &str = "Written by `cargo run -p convoke -- config schema > docs/convoke.schema.json`: not by hand.";
 
 /// The JSON Schema of the settings' file. Of draft 7, which most editors know.
+///
+/// # Panics
+/// Never: texts are always written.
 #[must_use]
 pub fn schema() -> String {
     let sections: Map<_, _> = SECTIONS.iter().map(|(name, about)| ((*name).to_owned(), section(name, about))).collect();
