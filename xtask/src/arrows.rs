@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telegram", &["domain", "provider"]),
     ("store", &["domain", "provider"]),
     ("worker", &["domain", "provider", "store"]),
-    ("oidc", &["domain"]),
+    ("outbound", &[]),
+    ("oidc", &["domain", "outbound"]),
     ("api", &["domain", "oidc", "store"]),
     (CLIENT, &["domain"]),
 ];

@@ -15,9 +15,10 @@ use actix_web::{
     middleware::Next,
     web,
 };
+use convoke_store::Origin;
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     admin,
@@ -26,9 +27,10 @@ use crate::{
     problem::{PROBLEM_JSON, Problem, ProblemKind},
     problem_page,
     request_id::{RequestId, X_REQUEST_ID},
-    requests::{Answered, UnderWay},
+    requests::{self, Answered, UnderWay},
     state::ApiState,
     timed_payload,
+    traces::{self, Traced},
 };
 
 /// Where private operations are.
@@ -56,8 +58,15 @@ pub async fn frame(
     // For what is mounted beside the API and knows nothing of it: there, too, a request has one name only.
     request.headers_mut().insert(X_REQUEST_ID, asked.request_id.header_value());
     request.extensions_mut().insert(asked.request_id.clone());
+    let method = requests::method_name(&asked.method);
+    let traced = (state.settings.traces && asked.is_measured)
+        .then(|| Traced::begin(method, request.headers(), &asked.request_id));
 
-    let span = tracing::info_span!("request", request_id = asked.request_id.as_str());
+    let span = tracing::info_span!("request", request_id = asked.request_id.as_str(), trace_id = Empty);
+    if let Some(traced) = &traced {
+        span.record("trace_id", tracing::field::display(traced.id()));
+        request.extensions_mut().insert(traced.clone());
+    }
     let outcome = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().instrument(span.clone()).await;
     let _entered = span.enter();
     match outcome {
@@ -67,6 +76,10 @@ pub async fn frame(
             let (route, caller) = (response.request().match_pattern(), Caller::of(response.request()));
             let waited = Wait::was_asked_by(response.request());
             tell(&asked, route.as_deref(), response.status(), waited, caller.as_deref(), started);
+            if let Some(traced) = traced {
+                let tenant = caller.as_deref().map(|caller| caller.tenant.as_str());
+                traced.answered(method, route.as_deref(), response.status(), tenant);
+            }
             Ok(response)
         }
         // The request is gone with the panic or the error, so the answer has to be whole.
@@ -80,6 +93,9 @@ pub async fn frame(
             let mut response = asked.answer(&problem);
             asked.finish(&mut response, &state);
             tell(&asked, None, response.status(), false, None, started);
+            if let Some(traced) = traced {
+                traced.answered(method, None, response.status(), None);
+            }
             Err(InternalError::from_response(problem, response).into())
         }
     }
@@ -228,6 +244,11 @@ fn tell(
 /// The name of a request, for answers that hold it in their body.
 pub(crate) fn request_id(request: &actix_web::HttpRequest) -> RequestId {
     request.extensions().get::<RequestId>().cloned().expect("`frame` names every request")
+}
+
+/// What of a request goes with the work that it asks for.
+pub(crate) fn origin(request: &actix_web::HttpRequest) -> Origin {
+    traces::origin(&request_id(request), request.extensions().get::<Traced>())
 }
 
 /// Lets the state be found by [`ApiState::of`].

@@ -52,6 +52,7 @@ mod swagger_ui;
 mod timed_payload;
 mod token;
 mod token_cache;
+mod traces;
 mod wait;
 
 pub use accounts::AccountReport;

@@ -67,9 +67,7 @@ impl Answered<'_> {
             /// By route; of each there are few kinds of answers.
             static FIGURES: RefCell<HashMap<String, Vec<(Kind, Figures)>>> = RefCell::default();
         }
-        // Its path may be known, and still no route has taken it: for its method, or for want of a token.
-        let is_taken = ![StatusCode::METHOD_NOT_ALLOWED, StatusCode::UNAUTHORIZED].contains(&self.status);
-        let route = self.route.filter(|_| is_taken).unwrap_or(UNMATCHED);
+        let route = taken(self.route, self.status).unwrap_or(UNMATCHED);
         let kind = Kind {
             method: if route == UNMATCHED { OTHER } else { method_name(self.method) },
             status: self.status.as_u16(),
@@ -126,11 +124,17 @@ impl Figures {
     }
 }
 
+/// The route that has taken a request. Its path may be known, and still no route has: for its method, or for want of a
+/// token.
+pub(crate) fn taken(route: Option<&str>, status: StatusCode) -> Option<&str> {
+    route.filter(|_| ![StatusCode::METHOD_NOT_ALLOWED, StatusCode::UNAUTHORIZED].contains(&status))
+}
+
 /// A method that has no route anywhere; OpenTelemetry's word for it.
-const OTHER: &str = "_OTHER";
+pub(crate) const OTHER: &str = "_OTHER";
 
 /// `HEAD` is `GET` without the body.
-fn method_name(method: &Method) -> &'static str {
+pub(crate) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET | Method::HEAD => "GET",
         Method::POST => "POST",

@@ -51,6 +51,8 @@ pub struct ApiSettings {
     pub trusted_proxies: u8,
     /// What an account of a messenger may do at most, if that is to be told.
     pub account_limits: Option<AccountLimits>,
+    /// Whether requests are traced, by whatever is set up for the whole process.
+    pub traces: bool,
     /// Where everything that is measured ends up, if it is measured.
     pub recorder: Option<Recorder>,
 }
@@ -67,6 +69,7 @@ impl Default for ApiSettings {
             issuers: Arc::default(),
             trusted_proxies: 0,
             account_limits: None,
+            traces: false,
             recorder: None,
         }
     }

@@ -8,6 +8,7 @@ mod listen;
 mod servers;
 mod signals;
 mod stop;
+mod traces;
 mod work;
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -30,6 +31,7 @@ use crate::{
 use listen::Listening;
 use servers::Servers;
 use signals::Signals;
+use traces::Traces;
 use work::Work;
 
 /// How long a database may take to be opened before anybody wonders.
@@ -42,6 +44,8 @@ const SUM_UP: Duration = Duration::from_secs(5);
 pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let recorder = recorder()?;
+    let instance = instance();
+    let traces = Traces::start(layers, &settings.traces, instance.clone())?;
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
@@ -51,7 +55,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     let Some(store) = open(layers, settings, replica.as_ref(), &mut listening, &mut signals).await? else {
         return Ok(());
     };
-    let telegram = if role.works() { telegram(&store, settings).await? } else { None };
+    let telegram = if role.works() { telegram(&store, settings, instance).await? } else { None };
     let admin = listening.admin()?;
     let public = if role.answers() { Some(listening.public()?) } else { None };
 
@@ -78,6 +82,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
             issuers: Arc::new(if role.answers() { watch_issuers(layers, settings)? } else { Issuers::default() }),
             trusted_proxies: settings.server.trusted_proxies,
             account_limits: Some(settings.telegram.account_limits()),
+            traces: traces.is_some(),
             recorder: Some(recorder),
             ..ApiSettings::default()
         },
@@ -95,9 +100,13 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     // Whoever is to answer nobody is ready as it is.
     lifecycle.set_listening();
 
-    let work = role.works().then(|| Work::start(store, sandbox, telegram, settings));
+    let work = role.works().then(|| Work::start(store, sandbox, telegram, settings, traces.is_some()));
     tracing::info!(role = role.as_str(), version = env!("CARGO_PKG_VERSION"), database = %settings.database.url, "started");
-    stop::wait_and_stop(&mut signals, servers, work, &lifecycle, settings.server.drain.0).await
+    let stopped = stop::wait_and_stop(&mut signals, servers, work, &lifecycle, settings.server.drain.0).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    stopped
 }
 
 /// Begins to measure: before anything is made ready that is to be measured.
@@ -154,14 +163,18 @@ async fn open(
 }
 
 /// The connector to Telegram, if it is configured.
-async fn telegram(store: &Arc<dyn Store>, settings: &Settings) -> Result<Option<Arc<Telegram>>, Failure> {
-    let Some(connector) = settings.telegram.connector(owner()) else { return Ok(None) };
+async fn telegram(
+    store: &Arc<dyn Store>,
+    settings: &Settings,
+    instance: String,
+) -> Result<Option<Arc<Telegram>>, Failure> {
+    let Some(connector) = settings.telegram.connector(instance) else { return Ok(None) };
     let key = secrets::key(settings, &**store, &SystemEnvironment).await?;
     Ok(Some(Telegram::new(store.clone(), Arc::new(SystemEnvironment), connector, key)))
 }
 
-/// The name under which this process holds accounts: it tells operators where that is, and no other process has it.
-fn owner() -> String {
+/// The name of this process, under which it holds accounts: it tells operators where that is, and no other process has it.
+fn instance() -> String {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
     format!("{host}/{}/{}", std::process::id(), SystemEnvironment.new_uuid().simple())

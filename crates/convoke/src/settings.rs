@@ -7,6 +7,7 @@ mod layers;
 mod reference;
 mod schema;
 mod secret;
+mod traces;
 mod value;
 
 use std::{net::SocketAddr, num::NonZeroU16};
@@ -24,6 +25,7 @@ pub use layers::{Layers, SettingsError, Source};
 pub use reference::{example, reference};
 pub use schema::schema;
 pub use secret::{ApiHash, ReadUrl, Session};
+pub use traces::{Share, TracesEndpoint, TracesHeaders};
 pub use value::{AUDIT, ApiId, Duration, Filter, IdempotencyRetention, LogFormat, LongerDuration, Migrate, PublicUrl};
 
 /// Every setting. Its defaults are in [`KEYS`].
@@ -50,6 +52,8 @@ pub struct Settings {
     pub auth: Auth,
     /// What is kept for how long.
     pub retention: Retention,
+    /// What is told of requests and of what they lead to.
+    pub traces: Traces,
     /// What is told to operators.
     pub log: Log,
 }
@@ -205,6 +209,21 @@ pub struct Retention {
     /// Idempotency keys, after their request.
     #[serde(deserialize_with = "value::parsed")]
     pub idempotency_keys: IdempotencyRetention,
+}
+
+/// What is told of requests and of what they lead to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// Who takes traces; if nobody does, there are none.
+    #[serde(default, deserialize_with = "value::parsed_option")]
+    pub endpoint: Option<TracesEndpoint>,
+    /// What it is told with every request.
+    #[serde(default, deserialize_with = "value::parsed_option")]
+    pub headers: Option<TracesHeaders>,
+    /// How many of the traces that begin here are told.
+    #[serde(deserialize_with = "value::parsed")]
+    pub sample_ratio: Share,
 }
 
 /// What is told to operators.

@@ -47,21 +47,8 @@ impl Address {
     }
 
     pub(crate) fn is_tls(&self) -> bool {
-        self.uri.scheme_str() == Some("https")
+        convoke_outbound::is_tls(&self.uri)
     }
-
-    /// The host, an IPv6 address without its brackets.
-    pub(crate) fn host(&self) -> &str {
-        bare_host(&self.uri)
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.uri.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
-    }
-}
-
-fn bare_host(uri: &Uri) -> &str {
-    uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
 }
 
 impl FromStr for Address {
@@ -73,7 +60,7 @@ impl FromStr for Address {
         if authority.as_str().contains('@') || authority.host().is_empty() || text.contains(['?', '#']) {
             return Err(AddressError::Form);
         }
-        let host = bare_host(&uri);
+        let host = convoke_outbound::host(&uri);
         let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
         match uri.scheme_str() {
             Some("https") => {}
@@ -126,10 +113,7 @@ mod tests {
     #[test]
     fn its_parts_are_told() {
         let address: Address = "https://[::1]:8443/realms/a/".parse().unwrap();
-        assert_eq!((address.host(), address.port(), address.is_tls()), ("::1", 8443, true));
         assert_eq!(address.origin(), "https://[::1]:8443");
         assert_eq!(address.below("/.well-known/x").unwrap().as_str(), "https://[::1]:8443/realms/a/.well-known/x");
-        assert_eq!("https://h".parse::<Address>().unwrap().port(), 443);
-        assert_eq!("http://localhost".parse::<Address>().unwrap().port(), 80);
     }
 }

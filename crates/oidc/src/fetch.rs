@@ -2,22 +2,12 @@
 //! the metadata names. A connection each, over TLS unless it stays on this machine; no redirects, no proxies, little
 //! patience and no more bytes than such documents have.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::{
-    Request, StatusCode,
-    body::Bytes,
-    client::conn::http1,
-    header::{ACCEPT, HOST, USER_AGENT},
-    rt::{Read, Write},
-};
-use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
+use convoke_outbound::Caller;
+use hyper::{Request, StatusCode, body::Bytes, header::ACCEPT};
 use serde::Deserialize;
-use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::TlsConnector;
 
 use crate::{address::Address, keys::KeySet};
 
@@ -61,7 +51,7 @@ pub trait KeySource: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub struct HttpSource {
     issuer: Address,
-    tls: Option<Arc<ClientConfig>>,
+    caller: Caller,
 }
 
 impl HttpSource {
@@ -70,29 +60,22 @@ impl HttpSource {
     /// # Errors
     /// If this machine knows no certificate authority by which a server could be checked.
     pub fn new(issuer: Address) -> Result<Self, SourceError> {
-        let tls = issuer.is_tls().then(tls).transpose()?;
-        Ok(Self { issuer, tls })
+        let caller = Caller::new(issuer.uri(), PATIENCE, LARGEST);
+        let caller = caller.map_err(|error| SourceError(error.to_string()))?;
+        Ok(Self { issuer, caller })
     }
 
     async fn get(&self, address: &Address) -> Result<Bytes, SourceError> {
         let failed = |what: &dyn fmt::Display| SourceError(format!("{address}: {what}"));
-        let answer = timeout(PATIENCE, self.exchange(address)).await;
-        answer.map_err(|_| failed(&"it takes too long"))?.map_err(|error| failed(&error))
-    }
-
-    async fn exchange(&self, address: &Address) -> Result<Bytes, Error> {
-        let stream = TcpStream::connect((address.host(), address.port())).await?;
-        if !address.is_tls() {
-            return read(address, TokioIo::new(stream)).await;
+        let request = Request::get(address.uri()).header(ACCEPT, "application/json").body(Bytes::new());
+        let request = request.map_err(|error| failed(&error))?;
+        let answer = self.caller.call(request).await.map_err(|error| failed(&error))?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer.into_body()),
+            status => Err(failed(&format_args!("it answers {status}"))),
         }
-        let tls = self.tls.clone().ok_or("an issuer that is reached without TLS has nothing elsewhere")?;
-        let name = ServerName::try_from(address.host().to_owned())?;
-        let stream = TlsConnector::from(tls).connect(name, stream).await?;
-        read(address, TokioIo::new(stream)).await
     }
 }
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[async_trait]
 impl KeySource for HttpSource {
@@ -126,39 +109,4 @@ impl KeySource for HttpSource {
             token_endpoint: endpoint(metadata.token_endpoint),
         })
     }
-}
-
-fn tls() -> Result<Arc<ClientConfig>, SourceError> {
-    let mut authorities = RootCertStore::empty();
-    authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if authorities.is_empty() {
-        return Err(SourceError::new("this machine knows no certificate authority to check an issuer by"));
-    }
-    // Said here, because rustls panics where it is left to find a default among several.
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SourceError(error.to_string()))?;
-    Ok(Arc::new(config.with_root_certificates(authorities).with_no_client_auth()))
-}
-
-/// Asks for a document over a connection, and reads it to its end.
-async fn read(address: &Address, connection: impl Read + Write + Send + Unpin + 'static) -> Result<Bytes, Error> {
-    let (mut sender, connection) = http1::handshake(connection).await?;
-    let asking = async move {
-        let host = address.uri().authority().map_or("", |authority| authority.as_str());
-        let path = address.uri().path_and_query().map_or("/", |path| path.as_str());
-        let request = Request::get(path)
-            .header(HOST, host)
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, "convoke")
-            .body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("it answers {}", response.status()).into());
-        }
-        Ok(Limited::new(response.into_body(), LARGEST).collect().await?.to_bytes())
-    };
-    // The connection is driven beside the request, and ends with it. What goes wrong there, the request is told.
-    let (answer, _) = tokio::join!(asking, connection);
-    answer
 }

@@ -9,7 +9,7 @@ use convoke_domain::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{Changes, ChatPage, ChatWalk, Freshness, Position, error::Result};
+use crate::{Changes, ChatPage, ChatWalk, Freshness, Origin, Position, error::Result};
 
 /// What is asked about a tenant's chats.
 #[async_trait]
@@ -109,6 +109,8 @@ pub struct NewChat {
     pub at: Timestamp,
     /// The key under which the answer is kept.
     pub idempotency: Option<IdempotencyKey>,
+    /// The request that asks for it.
+    pub origin: Option<Origin>,
 }
 
 impl NewChat {
@@ -192,6 +194,8 @@ pub struct NewRemoval {
     pub at: Timestamp,
     /// The key under which the answer is kept.
     pub idempotency: Option<IdempotencyKey>,
+    /// The request that asks for it.
+    pub origin: Option<Origin>,
 }
 
 /// What became of a request for removal, in the order in which it is looked at.

@@ -9,7 +9,7 @@ use convoke_domain::{
 };
 use convoke_provider::{CreatedGroup, Lane, ProviderEvent};
 
-use crate::{Cancellation, OperationDetails, OperationFilter, Progress, Retry, error::Result};
+use crate::{Cancellation, OperationDetails, OperationFilter, Origin, Progress, Retry, error::Result};
 
 /// The service's own calls.
 #[async_trait]
@@ -136,6 +136,8 @@ pub struct ClaimedOperation {
     pub lane: String,
     /// How often it has been claimed, this time included; times that the provider put off do not count.
     pub attempts: u32,
+    /// The request that asked for it, where that is known.
+    pub origin: Option<Origin>,
     /// How far it had come: JSON, as [`SystemRepository::save_progress`] was given it.
     pub progress: Option<String>,
     /// What is to be done.

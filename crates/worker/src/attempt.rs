@@ -5,10 +5,11 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 use convoke_domain::{OperationError, OperationErrorCode};
 use convoke_provider::{Provider, ProviderError, Work as LaneWork};
 use convoke_store::{ClaimedOperation, Outcome, StoreError, Work};
-use futures_util::FutureExt;
-use tracing::Instrument;
+use futures_util::FutureExt as _;
+use opentelemetry::{context::FutureExt as _, trace::TraceContextExt as _};
+use tracing::{Instrument as _, field::Empty};
 
-use crate::{Inner, backoff, create_chat, lanes, measure};
+use crate::{Inner, backoff, create_chat, lanes, measure, traces};
 
 /// How long an operation waits for an account that can be used.
 pub const NO_ACCOUNT: Duration = Duration::from_mins(1);
@@ -29,33 +30,48 @@ pub enum Interruption {
 
 /// Makes the attempt and writes down how it ended. What can't be written down is left to the lease's end.
 pub async fn run(inner: &Inner, operation: ClaimedOperation) {
-    let span = tracing::info_span!("operation", id = %operation.lease.operation_id, chat = %operation.chat_id);
-    async {
-        let attempt = AssertUnwindSafe(outcome(inner, &operation)).catch_unwind().await;
-        let interruption = match attempt {
-            Ok(Ok(outcome)) => return finish(inner, &operation, outcome).await,
-            Ok(Err(interruption)) => interruption,
-            Err(_) => ProviderError::Unknown("the attempt panicked".to_owned()).into(),
-        };
-        match interruption {
-            Interruption::Provider(error) => {
-                tracing::warn!(%error, attempts = operation.attempts, "the attempt did not succeed");
-                let outcome = after(inner, &operation, error);
-                finish(inner, &operation, outcome).await;
-            }
-            Interruption::Store(error) => {
-                tracing::warn!(%error, "the attempt was interrupted");
-                measure::attempt_ended(&operation, "interrupted");
-            }
-            Interruption::LeaseLost => {
-                tracing::info!("another worker drives the operation now");
-                measure::attempt_ended(&operation, "lease_lost");
-                measure::lease_lost();
-            }
+    let span = tracing::info_span!(
+        "operation",
+        id = %operation.lease.operation_id,
+        chat = %operation.chat_id,
+        request_id = Empty,
+        trace_id = Empty
+    );
+    if let Some(request_id) = operation.origin.as_ref().and_then(|origin| origin.request_id.as_deref()) {
+        span.record("request_id", request_id);
+    }
+    let attempt = make(inner, &operation).instrument(span.clone());
+    if !inner.settings.traces {
+        return attempt.await;
+    }
+    let traced = traces::attempt(&operation);
+    span.record("trace_id", tracing::field::display(traced.span().span_context().trace_id()));
+    attempt.with_context(traced).await;
+}
+
+async fn make(inner: &Inner, operation: &ClaimedOperation) {
+    let attempt = AssertUnwindSafe(outcome(inner, operation)).catch_unwind().await;
+    let interruption = match attempt {
+        Ok(Ok(outcome)) => return finish(inner, operation, outcome).await,
+        Ok(Err(interruption)) => interruption,
+        Err(_) => ProviderError::Unknown("the attempt panicked".to_owned()).into(),
+    };
+    match interruption {
+        Interruption::Provider(error) => {
+            tracing::warn!(%error, attempts = operation.attempts, "the attempt did not succeed");
+            let outcome = after(inner, operation, error);
+            finish(inner, operation, outcome).await;
+        }
+        Interruption::Store(error) => {
+            tracing::warn!(%error, "the attempt was interrupted");
+            measure::attempt_ended(operation, "interrupted");
+        }
+        Interruption::LeaseLost => {
+            tracing::info!("another worker drives the operation now");
+            measure::attempt_ended(operation, "lease_lost");
+            measure::lease_lost();
         }
     }
-    .instrument(span)
-    .await;
 }
 
 async fn outcome(inner: &Inner, operation: &ClaimedOperation) -> Result<Outcome, Interruption> {

@@ -11,6 +11,7 @@ mod feed;
 mod lanes;
 mod leases;
 mod measure;
+mod traces;
 mod upkeep;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -44,6 +45,8 @@ pub struct WorkerSettings {
     pub grace: Duration,
     /// How long things are kept.
     pub retention: Retention,
+    /// Whether attempts are traced, by whatever is set up for the whole process.
+    pub traces: bool,
 }
 
 impl Default for WorkerSettings {
@@ -58,6 +61,7 @@ impl Default for WorkerSettings {
             max_attempts: 25,
             grace: Duration::from_secs(3),
             retention: Retention { operations: 90 * DAY, idempotency_keys: 2 * DAY },
+            traces: false,
         }
     }
 }

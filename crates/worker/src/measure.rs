@@ -7,8 +7,10 @@ use convoke_domain::{Service, Timestamp};
 use convoke_provider::{
     Checkpoint, CreateChat, CreatedGroup, EventBatch, Lane, Provider, ProviderError, ProviderEvent, Work as LaneWork,
 };
-use convoke_store::{ClaimedOperation, Outcome, Work};
+use convoke_store::{ClaimedOperation, Outcome};
 use metrics::{counter, histogram};
+
+use crate::traces;
 
 /// Makes figures known that stand still as long as nothing is wrong, so that the first change of theirs shows.
 pub fn begin(services: impl Iterator<Item = Service>) {
@@ -21,6 +23,7 @@ pub fn begin(services: impl Iterator<Item = Service>) {
 
 /// An attempt has ended like this: with an outcome, or without one.
 pub fn attempt_ended(operation: &ClaimedOperation, outcome: &'static str) {
+    traces::attempt_ended(outcome);
     counter!("convoke_operations_attempts_total", "service" => operation.service.as_str(), "outcome" => outcome)
         .increment(1);
 }
@@ -34,11 +37,8 @@ pub fn outcome_kept(operation: &ClaimedOperation, outcome: &Outcome, at: Timesta
         Outcome::Moved { .. } => return attempt_ended(operation, "moved"),
     };
     attempt_ended(operation, outcome);
-    let kind = match operation.work {
-        Work::CreateChat { .. } => "createChat",
-        Work::RemoveParticipant { .. } => "removeParticipant",
-    };
-    let labels = [("service", operation.service.as_str()), ("type", kind), ("outcome", outcome)];
+    let labels =
+        [("service", operation.service.as_str()), ("type", traces::kind(&operation.work)), ("outcome", outcome)];
     counter!("convoke_operations_ended_total", &labels).increment(1);
     histogram!("convoke_operations_duration_seconds", &labels).record(at.since(operation.created_at));
 }
@@ -78,6 +78,7 @@ impl Measured {
         answer: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
         let begun = Instant::now();
+        let traced = traces::Call::begin(self.service(), call);
         let answer = answer.await;
         let outcome = match &answer {
             Ok(_) => "ok",
@@ -88,6 +89,9 @@ impl Measured {
         };
         let labels = [("service", self.service().as_str()), ("call", call), ("outcome", outcome)];
         histogram!("convoke_provider_call_duration_seconds", &labels).record(begun.elapsed());
+        if let Some(traced) = traced {
+            traced.ended(outcome, answer.as_ref().is_err());
+        }
         answer
     }
 }

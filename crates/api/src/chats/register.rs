@@ -12,6 +12,7 @@ use crate::{
     body::{self, JsonObject},
     chats,
     entity_tag::EntityTag,
+    frame,
     idempotency::{self, IDEMPOTENCY_REPLAYED},
     input::Mistakes,
     position,
@@ -188,6 +189,7 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
         operation_id: OperationId(state.environment.new_uuid()),
         at: state.environment.now(),
         idempotency,
+        origin: Some(frame::origin(request)),
     })
 }
 

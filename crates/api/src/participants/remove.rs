@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     audit,
     auth::Caller,
-    chats,
+    chats, frame,
     idempotency::{self, IDEMPOTENCY_REPLAYED},
     input::Mistakes,
     operations, path, position,
@@ -123,6 +123,7 @@ fn parse(state: &ApiState, request: &HttpRequest) -> Result<NewRemoval, Problem>
         at: state.environment.now(),
         // The route is the whole request: there is nothing in it that could differ.
         idempotency: idempotency::kept(key, &route, &()),
+        origin: Some(frame::origin(request)),
     })
 }
 

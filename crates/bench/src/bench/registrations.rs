@@ -52,7 +52,7 @@ pub async fn measure(bench: &Bench, figures: &mut Figures) -> Result<(), Failure
 }
 
 /// What stands for each argument of the statement that writes registrations: one row, new every time.
-const VALUES: [&str; 20] = [
+const VALUES: [&str; 21] = [
     "array[':tenant']", // tenant_id, see `with_values`
     "array[gen_random_uuid()]",
     "array['sandbox']",
@@ -67,6 +67,7 @@ const VALUES: [&str; 20] = [
     "array[null::text]",
     "array[null::text]",
     "array[null::bytea]",
+    "array[null::text]",
     "'provisioning'",
     "1",
     "'convoke' || chr(58) || 'registered'",
@@ -80,11 +81,11 @@ const EVENT: &str =
 
 /// The statement with a value for each argument.
 fn with_values(statement: &str) -> Result<String, Failure> {
-    if !statement.contains("$20") || statement.contains("$21") {
+    if !statement.contains("$21") || statement.contains("$22") {
         return Err(format!("the statement of registrations has not {} arguments any more", VALUES.len()).into());
     }
     let mut text = statement.to_owned();
-    // From the last one, so that `$2` is not taken for the beginning of `$20`.
+    // From the last one, so that `$2` is not taken for the beginning of `$21`.
     for (place, value) in VALUES.iter().enumerate().rev() {
         text = text.replace(&format!("${}", place + 1), &value.replace(":tenant", TENANT));
     }

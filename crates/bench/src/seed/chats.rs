@@ -115,6 +115,7 @@ impl Chats {
             operation_id: OperationId(operation_id),
             at,
             idempotency: None,
+            origin: None,
         };
         let is_failed = !is_active && chance.is(15);
         let mut story = Story { at, events: Vec::new() };

@@ -37,12 +37,13 @@ impl Task {
 }
 
 impl Work {
-    /// Begins to work, with the messengers that there are.
+    /// Begins to work, with the messengers that there are; `traces` says whether it is traced.
     pub fn start(
         store: Arc<dyn Store>,
         sandbox: Option<Arc<Sandbox>>,
         telegram: Option<Arc<Telegram>>,
         settings: &Settings,
+        traces: bool,
     ) -> Self {
         let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
         providers.extend(sandbox.map(|sandbox| sandbox as Arc<dyn Provider>));
@@ -51,7 +52,7 @@ impl Work {
             operations: settings.retention.operations.0,
             idempotency_keys: settings.retention.idempotency_keys.0,
         };
-        let settings = WorkerSettings { retention, ..WorkerSettings::default() };
+        let settings = WorkerSettings { retention, traces, ..WorkerSettings::default() };
         let worker = Worker::new(store, providers, Arc::new(SystemEnvironment), settings);
         Self {
             worker: Task::start(|stop| async move { worker.run(stop).await }),

@@ -19,6 +19,8 @@ pub enum Form {
     Switch,
     /// A whole number from this one on.
     Number(u32),
+    /// A number from 0 to 1.
+    Share,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A text that this regular expression describes.
@@ -73,6 +75,9 @@ impl Form {
         match self {
             Self::Switch => json!({"enum": [true, false, "true", "false"]}),
             Self::Number(least) => json!({"type": ["integer", "string"], "minimum": least, "pattern": "^[0-9]+$"}),
+            Self::Share => {
+                json!({"type": ["number", "string"], "minimum": 0, "maximum": 1, "pattern": "^[-+0-9.eE]+$"})
+            }
             Self::OneOf(words) => json!({"enum": words}),
             Self::Text(pattern) => json!({"type": "string", "pattern": pattern}),
             Self::List(pattern) => json!({
@@ -88,7 +93,7 @@ impl Form {
     /// A value of this form, as the environment says it, in its own type.
     pub fn value(self, text: &str) -> Value {
         match self {
-            Self::Switch | Self::Number(_) => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+            Self::Switch | Self::Number(_) | Self::Share => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
             Self::OneOf(_) | Self::Text(_) | Self::List(_) | Self::Issuers => text.into(),
         }
     }

@@ -77,6 +77,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("secrets", "what opens the secrets that are kept in the database"),
     ("auth", "who may come in"),
     ("retention", "what is kept for how long"),
+    ("traces", "what requests lead to, told to a collector"),
     ("log", "what is told to operators"),
 ];
 
@@ -242,6 +243,27 @@ pub const KEYS: &[Key] = &[
         "48h",
         text("a duration of at least 24h", DURATIONS),
         "how long the answers to requests with an `Idempotency-Key` are kept",
+    ),
+    unset(
+        "traces.endpoint",
+        "http://otel-collector:4318",
+        text("an http or https URL, such as http://otel-collector:4318", "^https?://[^/?#@]+.*$"),
+        "the collector that traces are sent to, by OTLP over HTTP (Protocol Buffers); `/v1/traces` is added where it has no \
+         path. docs/traces.md says more. Without it: there are no traces",
+    ),
+    secret(
+        "traces.headers",
+        "api-key=0123456789abcdef",
+        text("headers as NAME=VALUE, with commas between them", "^[^=]+=.*$"),
+        "what the collector is told with every request, such as a key",
+    ),
+    file_of_secret("traces.headers_file", "/run/secrets/traces-headers", "a file that holds `traces.headers`"),
+    key(
+        "traces.sample_ratio",
+        "1",
+        Takes { words: "a number from 0 to 1", form: Form::Share },
+        "how many of the traces that begin here are sent: 0.1 is one in ten. One that began elsewhere is sent if its \
+         beginning was",
     ),
     key(
         "log.format",

@@ -16,3 +16,4 @@ mod story;
 mod support;
 mod telegram;
 mod tour;
+mod traces;

@@ -164,6 +164,7 @@ impl World {
             operation_id: OperationId(self.environment.new_uuid()),
             at: self.environment.now(),
             idempotency: None,
+            origin: None,
         };
         self.storage.store.register_chat(&tenant, chat.clone()).await.unwrap();
         let description = chat.description.map(|description| description.to_string());

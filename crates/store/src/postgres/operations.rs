@@ -23,7 +23,7 @@ use super::{
     sql::Sql,
 };
 use crate::{
-    Claim, ClaimedOperation, Lease, OpenOperations, Outcome, Work,
+    Claim, ClaimedOperation, Lease, OpenOperations, Origin, Outcome, Work,
     error::Result,
     intake,
     lanes::{self, LastServed},
@@ -153,11 +153,11 @@ async fn take(
     share: u32,
 ) -> Done<Vec<ClaimedOperation>> {
     type Row = (
-        (String, Uuid, i64, Uuid, String, String, i32, i64, Option<String>),
+        (String, Uuid, i64, Uuid, String, String, i32, i64, Option<String>, Option<String>),
         (String, Option<String>, Option<String>, Option<String>),
     );
     type Types = (
-        (Text, SqlUuid, BigInt, SqlUuid, Text, Text, Integer, BigInt, Nullable<Text>),
+        (Text, SqlUuid, BigInt, SqlUuid, Text, Text, Integer, BigInt, Nullable<Text>, Nullable<Text>),
         (Text, Nullable<Text>, Nullable<Text>, Nullable<Text>),
     );
     let text = format!(
@@ -171,7 +171,8 @@ async fn take(
                 lease_until = $7, updated_at = $2 \
             from due where operations.tenant_id = due.tenant_id and operations.id = due.id returning operations.*) \
         select taken.tenant_id, taken.id, taken.fence, taken.chat_id, taken.kind, taken.lane, taken.attempts, \
-            taken.created_at, taken.progress, chats.service, registration.body, chats.provider_chat_id, people.external_id \
+            taken.created_at, taken.progress, taken.origin, chats.service, registration.body, chats.provider_chat_id, \
+            people.external_id \
         from taken join chats on chats.tenant_id = taken.tenant_id and chats.id = taken.chat_id \
         left join chat_events as registration on registration.tenant_id = taken.tenant_id \
             and registration.chat_id = taken.chat_id and registration.key = $8 \
@@ -190,7 +191,7 @@ async fn take(
         .load(&mut queries)
         .await?;
     let claimed = |(operation, chat): Row| {
-        let (tenant, id, fence, chat_id, kind, lane, attempts, created_at, progress) = operation;
+        let (tenant, id, fence, chat_id, kind, lane, attempts, created_at, progress, origin) = operation;
         let (service, registration, group, person) = chat;
         let work = match (OperationType::from_name(&kind), registration, group, person) {
             (Some(OperationType::CreateChat), Some(registration), ..) => creation(&registration)?,
@@ -206,6 +207,7 @@ async fn take(
             created_at: Timestamp::from_millis(created_at),
             lane,
             attempts: attempts.unsigned_abs(),
+            origin: Origin::read(origin.as_deref()),
             progress,
             work,
         })

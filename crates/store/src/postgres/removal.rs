@@ -19,7 +19,7 @@ use super::{
     sql::Sql,
 };
 use crate::{
-    NewRemoval, Removal,
+    NewRemoval, Origin, Removal,
     error::{Result, StoreError},
     intake, rows,
 };
@@ -130,8 +130,8 @@ async fn insert(
     status: OperationStatus,
 ) -> Outcome<OperationId> {
     const INSERT: &str = "insert into operations (tenant_id, id, chat_id, kind, person_id, lane, state, attempts, \
-        created_at, updated_at, next_attempt_at, completed_at, fence) \
-        values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $8, $9, 0)";
+        created_at, updated_at, next_attempt_at, completed_at, fence, origin) \
+        values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $8, $9, 0, $10)";
     let at = removal.at.as_millis();
     Sql::<()>::new(INSERT)
         .bind::<Text, _>(chat.tenant.as_str())
@@ -143,6 +143,7 @@ async fn insert(
         .bind::<Text, _>(status.as_str())
         .bind::<BigInt, _>(at)
         .bind::<Nullable<BigInt>, _>((status == OperationStatus::Succeeded).then_some(at))
+        .bind::<Nullable<Text>, _>(removal.origin.as_ref().map(Origin::write).transpose()?)
         .execute(&mut queries)
         .await?;
     Ok(removal.operation_id)

@@ -91,6 +91,7 @@ diesel::table! {
         fence -> BigInt,
         progress -> Nullable<Text>,
         error -> Nullable<Text>,
+        origin -> Nullable<Text>,
     }
 }
 

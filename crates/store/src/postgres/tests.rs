@@ -44,6 +44,7 @@ fn new_chat(environment: &TestEnvironment, title: &str) -> NewChat {
         operation_id: OperationId(environment.new_uuid()),
         at: environment.now(),
         idempotency: None,
+        origin: None,
     }
 }
 
@@ -174,6 +175,7 @@ async fn a_server_that_does_not_answer_keeps_nobody_longer_than_the_deadline() {
         operation_id: OperationId(environment.new_uuid()),
         at: environment.now(),
         idempotency: None,
+        origin: None,
     };
     let (reads, registered, removed) = tokio::join!(
         reads,

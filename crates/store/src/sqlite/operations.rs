@@ -22,7 +22,7 @@ use super::{
     schema::{chat_events, chats, operations, people as people_table},
 };
 use crate::{
-    Claim, ClaimedOperation, Lease, OpenOperations, Outcome, Work,
+    Claim, ClaimedOperation, Lease, OpenOperations, Origin, Outcome, Work,
     error::Result,
     intake,
     lanes::{self, LastServed},
@@ -210,7 +210,7 @@ fn next_due_tenant(
 }
 
 fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) -> Result<ClaimedOperation> {
-    type Row = (String, Id, Option<Id>, String, i32, i64, i64, Option<String>);
+    type Row = (String, Id, Option<Id>, String, i32, i64, i64, Option<String>, Option<String>);
     let row: Row = diesel::update(operations::table.find((tenant, id)))
         .set((
             operations::state.eq(RUNNING),
@@ -229,9 +229,10 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
             operations::fence,
             operations::created_at,
             operations::progress,
+            operations::origin,
         ))
         .get_result(connection)?;
-    let (kind, chat, person, lane, attempts, fence, created_at, progress) = row;
+    let (kind, chat, person, lane, attempts, fence, created_at, progress, origin) = row;
     let (service, group): (String, Option<String>) =
         chats::table.find((tenant, chat)).select((chats::service, chats::provider_chat_id)).get_result(connection)?;
     let work = match (OperationType::from_name(&kind), person, group) {
@@ -249,6 +250,7 @@ fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) 
         created_at: Timestamp::from_millis(created_at),
         lane,
         attempts: attempts.unsigned_abs(),
+        origin: Origin::read(origin.as_deref()),
         progress,
         work,
     })

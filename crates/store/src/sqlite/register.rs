@@ -11,7 +11,7 @@ use super::{
     schema::{chats, idempotency_keys, operations},
 };
 use crate::{
-    AcceptedChat, DOCUMENT_VERSION, IdempotencyKey, NewChat, Registration,
+    AcceptedChat, DOCUMENT_VERSION, IdempotencyKey, NewChat, Origin, Registration,
     counts::Counts,
     document,
     error::{Result, StoreError},
@@ -93,6 +93,7 @@ fn insert(connection: &mut SqliteConnection, tenant: &TenantId, chat: &NewChat, 
             lane: chat.service.as_str(),
             status: OperationStatus::Pending,
             at: chat.at,
+            origin: chat.origin.as_ref(),
         },
     )?;
     counts::change(connection, tenant, at, Counts::change(None, record.chat.is_active))
@@ -107,6 +108,7 @@ pub struct NewOperation<'a> {
     pub lane: &'a str,
     pub status: OperationStatus,
     pub at: Timestamp,
+    pub origin: Option<&'a Origin>,
 }
 
 pub fn insert_operation(connection: &mut SqliteConnection, tenant: &TenantId, new: &NewOperation<'_>) -> Result<()> {
@@ -126,6 +128,7 @@ pub fn insert_operation(connection: &mut SqliteConnection, tenant: &TenantId, ne
             operations::next_attempt_at.eq(at),
             operations::completed_at.eq((new.status == OperationStatus::Succeeded).then_some(at)),
             operations::fence.eq(0),
+            operations::origin.eq(new.origin.map(Origin::write).transpose()?),
         ))
         .execute(connection)?;
     Ok(())

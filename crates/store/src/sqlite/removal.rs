@@ -41,6 +41,7 @@ pub fn request(connection: &mut SqliteConnection, tenant: &TenantId, removal: &N
             lane: chat.service.as_str(),
             status: if is_in { OperationStatus::Pending } else { OperationStatus::Succeeded },
             at: removal.at,
+            origin: removal.origin.as_ref(),
         };
         insert_operation(connection, tenant, &operation)?;
     }

@@ -152,6 +152,7 @@ fn everyday(connection: &mut SqliteConnection) {
         operation_id: OperationId(environment.new_uuid()),
         at: NOW,
         idempotency: Some(key("registration")),
+        origin: None,
     };
     register::register(connection, &tenant, &chat).unwrap();
     register::register(connection, &tenant, &chat).unwrap();
@@ -169,6 +170,7 @@ fn everyday(connection: &mut SqliteConnection) {
         operation_id: OperationId(environment.new_uuid()),
         at: NOW,
         idempotency: Some(key("removal")),
+        origin: None,
     };
     removal::request(connection, &tenant, &removal).unwrap();
     removal::request(connection, &tenant, &NewRemoval { idempotency: None, ..removal }).unwrap();

@@ -136,6 +136,7 @@ behaviours! {
     }
     operations {
         a_claim_takes_what_is_to_be_done_under_a_lease,
+        work_is_told_with_the_request_that_asked_for_it,
         open_operations_are_counted_by_kind_and_state,
         a_claim_takes_only_its_lanes,
         a_claim_takes_only_what_is_due_and_the_longest_due_first,

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use convoke_domain::{OperationId, OperationStatus, OperationType, Service, TenantId, Timestamp};
+use convoke_domain::{Environment as _, OperationId, OperationStatus, OperationType, Service, TenantId, Timestamp};
 use convoke_provider::Lane;
-use convoke_store::{Claim, ClaimedOperation, Lease, NewChat, Outcome, Work};
+use convoke_store::{Claim, ClaimedOperation, Lease, NewChat, NewRemoval, Origin, Outcome, Removal, Work};
 
 use crate::world::{World, at_once, chat_made, claim, description, group_of, rejected, renamed, second, soon, tenant};
 
@@ -40,6 +40,34 @@ pub async fn a_claim_takes_what_is_to_be_done_under_a_lease(world: &World) {
     assert_eq!((shown.status, shown.attempts), (OperationStatus::Running, 1));
     assert_eq!((shown.updated_at, shown.next_attempt_at, shown.completed_at), (second(1), None, None));
     assert_eq!(world.claim(10, second(1)).await.len(), 0, "it is taken");
+}
+
+pub async fn work_is_told_with_the_request_that_asked_for_it(world: &World) {
+    let acme = tenant("acme");
+    let trace = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", "a=1")];
+    let trace = trace.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let origin = Some(Origin { request_id: Some("my-\"7\"".to_owned()), trace: trace.into() });
+    let told = NewChat { origin: origin.clone(), ..world.new_chat("Told") };
+    let told_by_its_id = NewChat { id_is_clients: true, origin: origin.clone(), ..world.new_chat("Told") };
+    for chat in [told, told_by_its_id] {
+        world.register_new(&acme, chat).await;
+        let first = world.claim_only().await;
+        assert_eq!(first.origin, origin);
+        // And again once it was put off.
+        let until = world.environment.now();
+        assert!(world.finish(&first.lease, Outcome::Postponed { until, counts: true }).await);
+        let again = world.claim_only().await;
+        assert_eq!(again.origin, origin);
+        assert!(world.finish(&again.lease, Outcome::GivenUp(rejected())).await);
+    }
+    let chat = world.active_chat(&acme, "Open").await;
+    let ana = world.join(&chat, "ana", second(1)).await;
+    let removal = NewRemoval { origin: origin.clone(), ..world.new_removal(chat.id, ana) };
+    assert!(matches!(world.remove(&acme, &removal).await, Removal::Accepted(_)));
+    assert_eq!(world.claim_at(second(9)).await.origin, origin);
+    let untold = world.register_new(&acme, world.new_chat("Untold")).await;
+    let claimed = world.claim_only().await;
+    assert_eq!((claimed.lease.operation_id, claimed.origin), (untold.operation_id, None));
 }
 
 pub async fn open_operations_are_counted_by_kind_and_state(world: &World) {

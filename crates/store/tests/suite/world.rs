@@ -218,6 +218,7 @@ impl World {
             operation_id: OperationId(self.environment.new_uuid()),
             at: self.environment.now(),
             idempotency: None,
+            origin: None,
         }
     }
 
@@ -346,6 +347,7 @@ impl World {
             operation_id: OperationId(self.environment.new_uuid()),
             at: self.environment.now(),
             idempotency: None,
+            origin: None,
         }
     }
 

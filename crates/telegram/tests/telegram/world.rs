@@ -129,6 +129,7 @@ impl World {
             operation_id: OperationId(self.environment.new_uuid()),
             at: self.environment.now(),
             idempotency: None,
+            origin: None,
         };
         self.store.register_chat(&tenant, chat).await.unwrap();
         CreateChat { tenant, chat_id, title: title.to_owned(), description: Some(description) }

@@ -101,6 +101,7 @@ impl World {
             operation_id: OperationId(self.environment.new_uuid()),
             at: self.environment.now(),
             idempotency: None,
+            origin: None,
         };
         let ids = (chat.id, chat.operation_id);
         assert!(matches!(self.store.register_chat(&self.tenant, chat).await.unwrap(), Registration::New(_)));
@@ -110,7 +111,7 @@ impl World {
     pub async fn remove(&self, chat_id: ChatId, participant_id: ParticipantId) -> OperationId {
         let operation_id = OperationId(self.environment.new_uuid());
         let at = self.environment.now();
-        let removal = NewRemoval { chat_id, participant_id, operation_id, at, idempotency: None };
+        let removal = NewRemoval { chat_id, participant_id, operation_id, at, idempotency: None, origin: None };
         match self.store.request_removal(&self.tenant, removal).await.unwrap() {
             Removal::Accepted(operation) => operation,
             other => panic!("the removal was not accepted: {other:?}"),

@@ -8,7 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::super::{events, failure::Outcome, sql::Sql};
-use crate::{AcceptedChat, DOCUMENT_VERSION, IdempotencyKey, NewChat, document, error::Result, intake};
+use crate::{AcceptedChat, DOCUMENT_VERSION, IdempotencyKey, NewChat, Origin, document, error::Result, intake};
 
 /// Where every chat begins.
 const STATUS: ChatStatus = ChatStatus::Provisioning;
@@ -20,6 +20,7 @@ pub struct NewRow {
     pub hash: [u8; 32],
     document: String,
     event_body: String,
+    origin: Option<String>,
 }
 
 impl NewRow {
@@ -31,6 +32,7 @@ impl NewRow {
             hash: chat.registration_hash(),
             document: document::render(&record.chat)?,
             event_body: events::body(&event)?,
+            origin: chat.origin.as_ref().map(Origin::write).transpose()?,
             chat,
         })
     }
@@ -60,9 +62,9 @@ pub enum Conflict {
 
 /// One argument for each column in which rows differ; `accepted` says which of the rows are written, and everything follows
 /// from it.
-const INPUT: &str = "with input as (select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+const INPUT: &str = "with input as (select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
     as input (tenant_id, id, service, title, description, created_by, registered_at, registration_hash, operation_id, \
-    document, event_body, route, key, request_hash)), ";
+    document, event_body, route, key, request_hash, origin)), ";
 const ACCEPT_BY_KEY: &str = "keys as (insert into idempotency_keys \
     (tenant_id, route, key, request_hash, chat_id, operation_id, created_at) \
     select tenant_id, route, key, request_hash, id, operation_id, registered_at from input where key is not null \
@@ -70,22 +72,22 @@ const ACCEPT_BY_KEY: &str = "keys as (insert into idempotency_keys \
     accepted as (select * from input where key is null or id in (select chat_id from keys)), \
     chat as (insert into chats (tenant_id, id, service, status, is_active, title, description, created_by, \
     registered_at, updated_at, last_event_at, version, registration_hash, operation_id, document, document_version) \
-    select tenant_id, id, service, $15, false, title, description, created_by, registered_at, registered_at, \
-    registered_at, 0, registration_hash, operation_id, document, $16 from accepted returning id), ";
+    select tenant_id, id, service, $16, false, title, description, created_by, registered_at, registered_at, \
+    registered_at, 0, registration_hash, operation_id, document, $17 from accepted returning id), ";
 const ACCEPT_BY_ID: &str = "chat as (insert into chats (tenant_id, id, service, status, is_active, title, \
     description, created_by, registered_at, updated_at, last_event_at, version, registration_hash, operation_id, \
     document, document_version) \
-    select tenant_id, id, service, $15, false, title, description, created_by, registered_at, registered_at, \
-    registered_at, 0, registration_hash, operation_id, document, $16 from input \
+    select tenant_id, id, service, $16, false, title, description, created_by, registered_at, registered_at, \
+    registered_at, 0, registration_hash, operation_id, document, $17 from input \
     on conflict (tenant_id, id) do nothing returning id), \
     accepted as (select * from input where id in (select id from chat)), ";
 /// Counts are kept by the second at most, so that all that is registered within one is a single change of them. Its name is
 /// that of an operation that makes one of the chats.
 const OUTPUT: &str = "event as (insert into chat_events (tenant_id, chat_id, key, source, at, recorded_at, body) \
-    select tenant_id, id, $17, $18, registered_at, registered_at, event_body from accepted), \
+    select tenant_id, id, $18, $19, registered_at, registered_at, event_body from accepted), \
     operation as (insert into operations (tenant_id, id, chat_id, kind, lane, state, attempts, created_at, updated_at, \
-    next_attempt_at, fence) select tenant_id, operation_id, id, $19, service, $20, 0, registered_at, registered_at, \
-    registered_at, 0 from accepted), \
+    next_attempt_at, fence, origin) select tenant_id, operation_id, id, $20, service, $21, 0, registered_at, \
+    registered_at, registered_at, 0, origin from accepted), \
     delta as (insert into chat_count_deltas (tenant_id, id, registered_at, active, inactive) \
     select tenant_id, (array_agg(operation_id))[1], second, 0, count(*) \
     from (select *, registered_at - mod(mod(registered_at, 1000) + 1000, 1000) as second from accepted) as by_second \
@@ -116,6 +118,7 @@ pub async fn insert(mut queries: &AsyncPgConnection, rows: &[&NewRow], conflict:
         .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.key().map(|key| key.route.as_str())))
         .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.key().map(|key| key.key.as_str())))
         .bind::<Array<Nullable<Binary>>, _>(column(rows, |row| row.key().map(|key| key.request_hash.as_slice())))
+        .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.origin.as_deref()))
         .bind::<Text, _>(STATUS.as_str())
         .bind::<Integer, _>(DOCUMENT_VERSION)
         .bind::<Text, _>(intake::REGISTERED_KEY)

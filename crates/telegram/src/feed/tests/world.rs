@@ -191,6 +191,7 @@ impl World {
             operation_id: OperationId(self.environment.new_uuid()),
             at: self.environment.now(),
             idempotency: None,
+            origin: None,
         };
         self.store.register_chat(&tenant, new).await.expect("it is registered");
         self.place(&tenant, chat).await;
