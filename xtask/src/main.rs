@@ -14,6 +14,7 @@ mod install;
 mod licences;
 mod links;
 mod lints;
+mod migrations;
 mod node;
 mod openapi;
 mod openapi_lint;
@@ -92,6 +93,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Tries the service with an OpenID Connect issuer of others (oidc-provider, from npm); logs in with Swagger UI.
     Oidc,
+    /// Holds the migrations to the rules of migrations/README.md, with squawk (which it installs below target/).
+    Migrations,
     /// Writes openapi/openapi.json, as the service serves it.
     Openapi,
     /// Asks linters about openapi/openapi.json; they are Node.js packages, installed below target/.
@@ -181,6 +184,7 @@ fn main() -> ExitCode {
         Command::Deploy { picture: true } => deploy::draw(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Oidc => browser::log_in(),
+        Command::Migrations => migrations::run(),
         Command::Openapi => openapi::write(),
         Command::OpenapiLint => openapi_lint::run(),
         Command::Sbom => supply_chain::sbom(),

@@ -1,6 +1,6 @@
 //! The schema, embedded in the program.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread::sleep, time::Duration};
 
 use diesel::{
     migration::{Migration, MigrationSource},
@@ -22,6 +22,14 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postg
 
 /// Names the lock under which one process migrates; any number that nobody else uses.
 const LOCK: i64 = 0x636f_6e76_6f6b_6501;
+
+/// How long a statement of a migration waits for a lock.
+const PATIENCE: &str = "set lock_timeout = '1s'";
+/// What the server says when that is over, in English; where it speaks another language, whoever started it tries again.
+const NO_LOCK: &str = "lock timeout";
+/// How often a migration is tried while others are at its tables, and how long they have to themselves in between.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The names of the migrations that this release knows.
 fn known() -> Result<Vec<String>> {
@@ -53,10 +61,20 @@ pub async fn apply(connector: &Connector, runtime: &Handle, progress: Arc<dyn Pr
     tracing::info!(?missing, "the schema is brought up to date");
     let lock = format!("select pg_advisory_lock({LOCK})");
     connection.queries.batch_execute(&lock).await.map_err(|error| failed(&error))?;
+    // Whoever waits for a lock holds up all who come after: requests, too. Set behind our own lock, which may take long.
+    connection.queries.batch_execute(PATIENCE).await.map_err(|error| failed(&error))?;
     // The harness blocks; the connection's driver goes on meanwhile, on the runtime's own thread.
     let migrate = move || {
         let mut harness = AsyncMigrationHarness::new(connection.queries);
-        let applied = apply_missing(&mut harness, MIGRATIONS, &*progress);
+        let mut applied = apply_missing(&mut harness, MIGRATIONS, &*progress);
+        for _ in 1..TRIES {
+            if !applied.as_ref().is_err_and(|error| error.to_string().contains(NO_LOCK)) {
+                break;
+            }
+            tracing::info!("a migration waits until nobody is at the table any more");
+            sleep(PAUSE);
+            applied = apply_missing(&mut harness, MIGRATIONS, &*progress);
+        }
         // The lock goes with the connection, which lasts until here.
         drop((harness, connection.life));
         applied.map_err(|error| MigrationError::Failed(error.to_string()))
