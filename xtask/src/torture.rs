@@ -29,9 +29,22 @@ const HOW_TO_INSTALL_PATRONI: &str =
 const HOW_TO_INSTALL_STRACE: &str =
     "strace is missing, which sees what is written when: `apt-get install strace` installs it";
 
+const HAPROXY: &[Recipe] = &[
+    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "haproxy"]],
+    &[&["dnf", "install", "--assumeyes", "haproxy"]],
+    &[&["apk", "add", "haproxy"]],
+    &[&["pacman", "--sync", "--refresh", "--noconfirm", "haproxy"]],
+    &[&["brew", "install", "haproxy"]],
+];
+const HOW_TO_INSTALL_HAPROXY: &str =
+    "HAProxy is missing, behind which replicas are restarted: `apt-get install haproxy` installs it";
+
 /// The torture that is a program of others, and what is checked in for it.
 const SCHEMATHESIS: &str = "schemathesis";
 const REQUIREMENTS: &str = "crates/torture/schemathesis/requirements.txt";
+
+/// The torture that needs the former release.
+const UPGRADE: &str = "upgrade";
 
 /// How it is run.
 #[derive(clap::Args)]
@@ -47,6 +60,9 @@ pub struct Arguments {
     /// The program that is tortured; without it, that of this repository is built.
     #[arg(long)]
     program: Option<PathBuf>,
+    /// The commit whose program stands for the former release; without it, the one before the newest migration.
+    #[arg(long)]
+    former: Option<String>,
     /// Only says which tortures there are.
     #[arg(long)]
     list: bool,
@@ -67,6 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let is_there = || install::is_program("patroni") && install::is_program("etcd");
         install::provide("Patroni", is_there, PATRONI, HOW_TO_INSTALL_PATRONI)?;
     }
+    install::provide("HAProxy", || install::is_program("haproxy"), HAPROXY, HOW_TO_INSTALL_HAPROXY)?;
     let torture = build("convoke-torture", arguments.small)?;
     let program = match &arguments.program {
         Some(program) => program.clone(),
@@ -83,6 +100,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.list {
         command.arg("--list");
     }
+    if arguments.needs(UPGRADE) && !arguments.small {
+        command.arg("--former").arg(former(arguments.former.as_deref())?);
+    }
     if let Some(seed) = arguments.seed {
         command.arg("--seed").arg(seed.to_string());
     }
@@ -93,6 +113,39 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn schemathesis() -> Result<PathBuf, Failure> {
     let folder = repository::metadata()?.target_directory.into_std_path_buf().join(SCHEMATHESIS);
     Ok(python::provide(Path::new(REQUIREMENTS), &folder)?.with_file_name(SCHEMATHESIS))
+}
+
+/// Builds the program of a former commit, in a folder of its own below target/; gives the program.
+fn former(commit: Option<&str>) -> Result<PathBuf, Failure> {
+    let commit = match commit {
+        Some(commit) => git(&["rev-parse", "--verify", &format!("{commit}^{{commit}}")])?,
+        None => {
+            let newest = git(&["log", "-1", "--diff-filter=A", "--format=%H", "--", "migrations/postgres"])?;
+            git(&["rev-parse", "--verify", &format!("{newest}^")])?
+        }
+    };
+    let target = repository::metadata()?.target_directory.into_std_path_buf().join("former");
+    let sources = target.join(&commit);
+    if !sources.exists() {
+        git(&["worktree", "prune"])?;
+        git(&["worktree", "add", "--quiet", "--detach", &sources.to_string_lossy(), &commit])?;
+    }
+    let mut command = repository::cargo();
+    command.current_dir(&sources).args(["build", "--locked", "--release", "--package", "convoke"]);
+    finish(command.arg("--target-dir").arg(target.join("build")), "the build of the former release")?;
+    Ok(target.join("build/release").join(format!("convoke{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// What git says.
+fn git(words: &[&str]) -> Result<String, Failure> {
+    let output = Command::new("git").current_dir(repository::root()).args(words).output();
+    let output = output.map_err(|error| format!("git: {error}"))?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        Ok(said(&output.stdout))
+    } else {
+        Err(format!("git {}: {}", words[0], said(&output.stderr)))
+    }
 }
 
 /// Builds a package of its own, so that the service has its own features alone, as it is shipped; gives the program.

@@ -177,6 +177,11 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// The code that it ended with, if it has come to its end by itself.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
     /// Sends it a signal, such as `STOP` or `TERM`.
     ///
     /// # Errors

@@ -5,19 +5,23 @@ mod api;
 mod backup;
 mod cluster;
 mod database;
+mod haproxy;
 mod idempotency;
 mod kill9;
 mod lost_answer;
+mod mixed_load;
 mod operations;
 mod outcome;
 mod postgres_away;
 mod proof;
 mod proxy;
+mod rolling_restarts;
 mod schemathesis;
 mod setting;
 mod start_together;
 mod strace;
 mod sync_before_answer;
+mod upgrade;
 mod visitors;
 mod watch;
 mod writers;
@@ -98,6 +102,16 @@ const TORTURES: &[Torture] = &[
         about: "whatever the OpenAPI document allows or forbids is asked: the answers are those that it names",
         run: |setting| Box::pin(schemathesis::run(setting)),
     },
+    Torture {
+        name: "rolling-restarts",
+        about: "replicas behind HAProxy are told to stop, one after the other, under load: nobody notices",
+        run: |setting| Box::pin(rolling_restarts::run(setting)),
+    },
+    Torture {
+        name: "upgrade",
+        about: "the former release beside this one, on the schema of this one",
+        run: |setting| Box::pin(upgrade::run(setting)),
+    },
 ];
 
 /// Those that the small edition leaves out unless they are named: what they need is not everywhere, and takes its time.
@@ -120,6 +134,9 @@ struct Arguments {
     /// Where Schemathesis is
     #[arg(long)]
     schemathesis: Option<PathBuf>,
+    /// The former release, where one is there
+    #[arg(long)]
+    former: Option<PathBuf>,
     /// Only says which tortures there are
     #[arg(long)]
     list: bool,
@@ -144,8 +161,9 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         return Ok(true);
     }
     let program = arguments.program.canonicalize()?;
+    let former = arguments.former.as_ref().map(|former| former.canonicalize()).transpose()?;
     let schemathesis = arguments.schemathesis.clone();
-    let setting = Setting { small: arguments.small, program, seed: arguments.seed, schemathesis };
+    let setting = Setting { small: arguments.small, program, former, seed: arguments.seed, schemathesis };
     let runtime = Runtime::new()?;
     let mut told = Vec::new();
     for torture in chosen(&arguments.names, arguments.small)? {

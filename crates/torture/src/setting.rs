@@ -11,6 +11,8 @@ pub struct Setting {
     pub small: bool,
     /// The program that is tortured.
     pub program: PathBuf,
+    /// That of the former release, where one is there.
+    pub former: Option<PathBuf>,
     /// The seed of all chance: with the same one, chance decides the same.
     pub seed: u64,
     /// Where Schemathesis is, if it is there.

@@ -5,7 +5,6 @@ use convoke_domain::{
     Chat, ChatFilter, ChatQuery, Mistake, MistakeCode, PageNumber, PageSize, Scope, Sort, SortField, SortKey,
     Timestamp, WalkPosition,
 };
-use convoke_store::Position;
 use serde::Serialize;
 use utoipa::{
     PartialSchema, ToSchema,
