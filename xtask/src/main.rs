@@ -101,7 +101,7 @@ enum Command {
     OpenapiLint,
     /// Lists what the program is made of, as CycloneDX, in target/convoke.cdx.json.
     Sbom,
-    /// Keeps the service's promises under ill treatment: `cargo xtask torture start-together --small`; `--list` names all.
+    /// Keeps the service's promises under ill treatment: `cargo xtask torture kill9-sqlite --small`; `--list` names all.
     Torture(torture::Arguments),
 }
 

@@ -8,12 +8,18 @@ use crate::{Failure, postgres, repository};
 
 /// Runs `cargo test` with a PostgreSQL cluster beside it, which is gone afterwards however the run ends.
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
+    run_with(arguments, &[])
+}
+
+/// The same, with these variables in the environment.
+pub fn run_with(arguments: &[String], variables: &[(&str, &str)]) -> Result<(), Failure> {
     postgres::provide()?;
     let begun = Instant::now();
     let cluster = Cluster::start(&ClusterOptions::default())?;
     eprintln!("xtask: PostgreSQL for tests at {} ({:.1} s)", cluster.url(), begun.elapsed().as_secs_f32());
     let mut command = repository::cargo();
     command.args(cargo_arguments(arguments)).env(POSTGRES_VARIABLE, cluster.url());
+    command.envs(variables.iter().copied());
     let status = command.status().map_err(|error| format!("cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err("tests failed".to_owned()) }
 }

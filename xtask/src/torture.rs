@@ -11,8 +11,13 @@ use crate::{
     install::{self, Recipe},
     postgres,
     process::finish,
-    python, repository,
+    python, repository, test,
 };
+
+/// Tests of the stores beside small models, with as many random sequences as a change can't wait for: their names here,
+/// and in the suite.
+const MODELS: &[(&str, &str)] = &[("lease-model", "leases_follow_a_small_model")];
+const SEQUENCES: &str = "10000";
 
 const STRACE: &[Recipe] = &[
     &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "strace"]],
@@ -77,6 +82,24 @@ impl Arguments {
 
 /// Runs tortures, and prints a table of what they found.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.list {
+        for (name, behaviour) in MODELS {
+            println!("{name:<20} {SEQUENCES} random sequences: {behaviour}");
+        }
+    }
+    let is_model = |name: &String| MODELS.iter().any(|(model, _)| model == name);
+    let (models, names): (Vec<String>, Vec<String>) = arguments.names.iter().cloned().partition(is_model);
+    for (model, behaviour) in MODELS {
+        let is_wanted = models.iter().any(|name| name == model) || (arguments.names.is_empty() && !arguments.small);
+        if is_wanted && !arguments.list {
+            eprintln!("torture {model}: {behaviour}, {SEQUENCES} random sequences on both databases");
+            let words = ["-p", "convoke-store", "--test", "suite", behaviour].map(str::to_owned);
+            test::run_with(&words, &[("CONVOKE_TEST_SEQUENCES", SEQUENCES)])?;
+        }
+    }
+    if names.is_empty() && !models.is_empty() {
+        return Ok(());
+    }
     postgres::provide()?;
     install::provide("strace", || install::is_program("strace"), STRACE, HOW_TO_INSTALL_STRACE)?;
     if arguments.needs("cluster") {
@@ -90,10 +113,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => build("convoke", arguments.small)?,
     };
     let mut command = Command::new(torture);
-    if arguments.names.is_empty() || arguments.names.iter().any(|name| name == SCHEMATHESIS) {
+    if names.is_empty() || names.iter().any(|name| name == SCHEMATHESIS) {
         command.arg("--schemathesis").arg(schemathesis()?);
     }
-    command.arg("--program").arg(program).args(&arguments.names);
+    command.arg("--program").arg(program).args(&names);
     if arguments.small {
         command.arg("--small");
     }

@@ -8,7 +8,9 @@ use convoke_store::{Claim, Lease, NewChat, Outcome};
 
 use crate::world::{Chance, World, chat_made, group_of, rejected, second, tenant};
 
+/// How many sequences; `cargo xtask torture lease-model` sets the variable to more.
 const SEQUENCES: u64 = 200;
+const SEQUENCES_VARIABLE: &str = "CONVOKE_TEST_SEQUENCES";
 const STEPS: u64 = 20;
 const OWNERS: [&str; 2] = ["one", "two"];
 
@@ -254,7 +256,8 @@ impl Model<'_> {
 
 pub async fn leases_follow_a_small_model(world: &World) {
     let mut now = second(0);
-    for seed in 0..SEQUENCES {
+    let asked_for = std::env::var(SEQUENCES_VARIABLE).ok().map(|number| number.parse().expect("a number"));
+    for seed in 0..asked_for.unwrap_or(SEQUENCES) {
         let chance = Chance::new(seed);
         let mut model = Model { world, chance, now, operations: BTreeMap::new(), leases: Vec::new() };
         for _ in 0..STEPS {
