@@ -11,6 +11,7 @@ use actix_web::{
 };
 use convoke_domain::{Scope, TenantId, Timestamp};
 use convoke_oidc::VerifyError;
+use convoke_store::having_spent;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
@@ -72,11 +73,13 @@ pub(crate) async fn authenticate(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let state = ApiState::of(request.request()).clone();
+    let begun = Instant::now();
     let problem = match verify(&state, request.headers()).await {
         Ok(caller) => {
             TokenCheck::Accepted.count();
             request.extensions_mut().insert(caller);
-            return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+            let rest = having_spent(begun.elapsed(), next.call(request));
+            return rest.await.map(ServiceResponse::map_into_boxed_body);
         }
         Err(NotIn::Refused(refusal)) => {
             TokenCheck::Refused.count();

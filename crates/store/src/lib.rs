@@ -40,7 +40,7 @@ pub use operator::{Cancellation, OperationDetails, OperationFilter, Retry};
 pub use origin::Origin;
 pub use page::{ChatPage, ChatWalk};
 pub use position::{Freshness, Position};
-pub use postgres::PostgresStore;
+pub use postgres::{PostgresStore, deadline::having_spent};
 pub use progress::{Progress, Reached, Unit};
 pub use repository::{
     AcceptedChat, ChatDocument, ChatInvitation, IdempotencyKey, NewChat, NewRemoval, Reader, Reads, Registration,

@@ -7,6 +7,7 @@ mod attempts;
 mod background;
 mod connect;
 mod counts;
+pub mod deadline;
 mod events;
 mod examine;
 mod failure;
@@ -61,13 +62,14 @@ use self::{
     attempts::Attempts,
     background::Background,
     connect::{ConnectError, Connector},
+    deadline::of_a_call,
     failure::Outcome,
     gather::Gathered,
     migrations::MigrationError,
     notify::Herald,
     patience::SlowReads,
     pipeline::Pipelines,
-    pool::{Own, Pool, REQUEST_DEADLINE},
+    pool::{Own, Pool},
     register::Registrar,
     replica::{Replica, ReplicaFirst},
     together::ChatReads,
@@ -160,7 +162,7 @@ impl PostgresStore {
     where
         F: Future<Output = Outcome<T>>,
     {
-        Ok(self.pool.once(REQUEST_DEADLINE, work).await?)
+        Ok(self.pool.once(of_a_call(), work).await?)
     }
 }
 

@@ -18,9 +18,10 @@ use uuid::Uuid;
 
 use super::{
     PostgresStore,
+    deadline::REQUEST_DEADLINE,
     failure::Outcome,
     groups, operations,
-    pool::{REQUEST_DEADLINE, UPKEEP_DEADLINE},
+    pool::UPKEEP_DEADLINE,
     schema::{provider_accounts, provider_groups, provider_peers},
     sql::Sql,
 };

@@ -16,11 +16,12 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{
+    deadline::REQUEST_DEADLINE,
     events::{self, LockedChat},
     failure::{Failure, Outcome as Done},
     gather::{self, Gathered},
     operations,
-    pool::{Pool, REQUEST_DEADLINE, UPKEEP_DEADLINE},
+    pool::{Pool, UPKEEP_DEADLINE},
     sql::Sql,
 };
 use crate::{

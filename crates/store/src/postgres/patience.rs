@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::pool::{REQUEST_DEADLINE, late};
+use super::{deadline::of_a_call, pool::late};
 use crate::error::Result;
 
 /// How many slow reads of a tenant run at once.
@@ -25,7 +25,7 @@ impl SlowReads {
     /// Waits until this tenant may read slowly; for as long as what is returned is held.
     pub async fn turn(&self, tenant: &TenantId) -> Result<OwnedSemaphorePermit> {
         let places = self.places(tenant);
-        let turn = timeout(REQUEST_DEADLINE, places.acquire_owned()).await;
+        let turn = timeout(of_a_call(), places.acquire_owned()).await;
         turn.map_err(|_| late())?.map_err(|_| late())
     }
 

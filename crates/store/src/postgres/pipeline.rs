@@ -15,8 +15,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     connect::{Connection, Connector},
+    deadline::of_a_call,
     failure::Outcome,
-    pool::{REQUEST_DEADLINE, late},
+    pool::late,
 };
 use crate::{
     error::Result,
@@ -115,7 +116,7 @@ impl Pipelines {
     where
         F: Future<Output = Outcome<T>>,
     {
-        let end = Instant::now() + REQUEST_DEADLINE;
+        let end = Instant::now() + of_a_call();
         let mut attempt = 1;
         loop {
             let shared = timeout_at(end, self.shared(lane)).await.map_err(|_| late())??;

@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     connect::{ConnectError, Connection, Connector, Lifeline},
+    deadline::{REQUEST_DEADLINE, of_a_call},
     failure::{Failure, Outcome},
 };
 use crate::{
@@ -24,9 +25,6 @@ use crate::{
 
 /// How many connections there are at most.
 const SIZE: usize = 10;
-
-/// How long a request is kept waiting, for a connection and for everything that is done on it.
-pub const REQUEST_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long work of the service's own may take.
 pub const UPKEEP_DEADLINE: Duration = Duration::from_secs(30);
@@ -272,7 +270,7 @@ impl Pool {
         let mut attempt = 1;
         loop {
             // A request's patience is enough for any connection to be there, however long the work may take.
-            let begin_by = end.min(Instant::now() + REQUEST_DEADLINE);
+            let begin_by = end.min(Instant::now() + of_a_call());
             let begun = self.attempt(begin_by, async { self.get().await?.begin(begin).await }).await;
             let outcome = match begun {
                 Ok(transaction) => {

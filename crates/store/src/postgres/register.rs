@@ -15,11 +15,12 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{
+    deadline::{REQUEST_DEADLINE, of_a_call},
     failure::{Failure, Outcome},
     gather::{Asked, Gathered},
     keys::{self, KeptAnswer},
     notify::Herald,
-    pool::{Pool, REQUEST_DEADLINE},
+    pool::Pool,
     schema::chats,
 };
 use crate::{
@@ -49,7 +50,7 @@ impl Registrar {
 
     /// Registers a chat, together with whatever else is waiting.
     pub async fn register(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
-        self.0.make(NewRow::new(tenant, chat)?, REQUEST_DEADLINE).await
+        self.0.make(NewRow::new(tenant, chat)?, of_a_call()).await
     }
 }
 

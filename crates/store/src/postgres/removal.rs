@@ -11,10 +11,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{
+    deadline::of_a_call,
     events::{self, LockedChat},
     failure::{Failure, Outcome},
     keys,
-    pool::{Pool, REQUEST_DEADLINE},
+    pool::Pool,
     schema::{chat_events, participations},
     sql::Sql,
 };
@@ -25,7 +26,7 @@ use crate::{
 };
 
 pub async fn request(pool: &Pool, tenant: &TenantId, removal: &NewRemoval) -> Result<Removal> {
-    pool.transaction(REQUEST_DEADLINE, |work| async move {
+    pool.transaction(of_a_call(), |work| async move {
         let answer = decide(&work, tenant, removal).await?;
         if matches!(answer, Removal::Accepted(_)) {
             work.commit().await?;

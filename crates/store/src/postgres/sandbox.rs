@@ -14,10 +14,12 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{
-    PostgresStore, events,
+    PostgresStore,
+    deadline::REQUEST_DEADLINE,
+    events,
     failure::Outcome,
     gather::{self, Gathered},
-    pool::{Pool, REQUEST_DEADLINE},
+    pool::Pool,
     schema::{chats, people, sandbox_events, sandbox_groups},
     sql::Sql,
 };

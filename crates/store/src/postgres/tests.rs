@@ -188,6 +188,12 @@ async fn a_server_that_does_not_answer_keeps_nobody_longer_than_the_deadline() {
     assert!(matches!(registered, Err(StoreError::Unavailable(_))), "{registered:?}");
     assert!(matches!(removed, Err(StoreError::Unavailable(_))), "{removed:?}");
     assert!(begun.elapsed() < Duration::from_millis(2_400), "{:?}", begun.elapsed());
+
+    // Who has waited for this server before does not wait as long again.
+    let begun = Instant::now();
+    let late = deadline::having_spent(Duration::from_millis(1_900), store.find_chat(&acme, id)).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

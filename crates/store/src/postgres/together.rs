@@ -6,12 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use convoke_domain::{ChatId, TenantId};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{
-    failure::Outcome,
-    pipeline::Pipelines,
-    pool::{REQUEST_DEADLINE, late},
-    read,
-};
+use super::{deadline::of_a_call, failure::Outcome, pipeline::Pipelines, pool::late, read};
 use crate::{
     ChatDocument,
     error::{Result, StoreError},
@@ -65,7 +60,7 @@ impl ChatReads {
         let call = self.pipelines.begin();
         let place = &self.places[self.pipelines.place()];
         let answer = async {
-            let answered = timeout(REQUEST_DEADLINE, place.enter(tenant, id)?).await.map_err(|_| late())?;
+            let answered = timeout(of_a_call(), place.enter(tenant, id)?).await.map_err(|_| late())?;
             answered.map_err(|_| StoreError::Unavailable("the reading was interrupted".to_owned()))?
         };
         call.end(answer.await)
