@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::{
     audit,
     problem::{Problem, ProblemKind},
+    rate_limit::TenantLimit,
     requests::TokenCheck,
     state::ApiState,
     token,
@@ -33,6 +34,8 @@ pub(crate) struct Caller {
     pub subject: String,
     /// By what it was verified.
     pub proof: Proof,
+    /// What the tenant may do at most, if that is limited.
+    pub limit: Option<Arc<TenantLimit>>,
     pub(crate) scopes: Vec<Scope>,
     pub(crate) expires_at: Option<Timestamp>,
 }
@@ -66,8 +69,8 @@ impl Caller {
     }
 }
 
-/// Stands before everything private: lets through who has a valid token, and answers 401 to everybody else, whatever
-/// they ask for.
+/// Stands before everything private: lets through who has a valid token and is admitted, and answers 401 to everybody
+/// else, whatever they ask for.
 pub(crate) async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -77,9 +80,16 @@ pub(crate) async fn authenticate(
     let problem = match verify(&state, request.headers()).await {
         Ok(caller) => {
             TokenCheck::Accepted.count();
-            request.extensions_mut().insert(caller);
-            let rest = having_spent(begun.elapsed(), next.call(request));
-            return rest.await.map(ServiceResponse::map_into_boxed_body);
+            request.extensions_mut().insert(caller.clone());
+            // What the look-up took counts, not the time in line: the database had no part in that.
+            let spent = begun.elapsed();
+            match state.admission.admit(request.request(), &caller).await {
+                Ok(()) => {
+                    let rest = having_spent(spent, next.call(request));
+                    return rest.await.map(ServiceResponse::map_into_boxed_body);
+                }
+                Err(problem) => problem,
+            }
         }
         Err(NotIn::Refused(refusal)) => {
             TokenCheck::Refused.count();
@@ -172,6 +182,7 @@ async fn find(state: &ApiState, prefix: &str, hash: &[u8; 32]) -> Result<Verdict
     Ok(matching.map_or(Verdict::Bad, |stored| {
         let token = stored.token;
         Verdict::Good(Arc::new(Caller {
+            limit: limit_of(state, &token.tenant),
             tenant: token.tenant,
             subject: token.subject,
             proof: Proof::Token(token.prefix),
@@ -179,6 +190,10 @@ async fn find(state: &ApiState, prefix: &str, hash: &[u8; 32]) -> Result<Verdict
             expires_at: token.expires_at,
         }))
     }))
+}
+
+fn limit_of(state: &ApiState, tenant: &TenantId) -> Option<Arc<TenantLimit>> {
+    state.admission.rate_limits.as_ref().map(|limits| limits.of(tenant))
 }
 
 /// Verifies a token that is none of ours: one of an issuer that is trusted, or nothing.
@@ -189,6 +204,7 @@ async fn of_issuer(state: &ApiState, token: &str) -> Result<Verdict, NotIn> {
     }
     match issuers.verify(token, state.environment.now()).await {
         Ok(principal) => Ok(Verdict::Good(Arc::new(Caller {
+            limit: limit_of(state, &principal.tenant),
             tenant: principal.tenant,
             subject: principal.subject,
             proof: Proof::Issuer(principal.issuer),

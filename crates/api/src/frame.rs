@@ -22,6 +22,7 @@ use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     admin,
+    admission::Counted,
     auth::Caller,
     prefer::Wait,
     problem::{PROBLEM_JSON, Problem, ProblemKind},
@@ -71,11 +72,18 @@ pub async fn frame(
     let _entered = span.enter();
     match outcome {
         Ok(Ok(response)) => {
-            let mut response = in_our_form(response.map_into_boxed_body(), &asked);
+            let response = response.map_into_boxed_body();
+            let problem = response.response().error().and_then(Error::as_error::<Problem>);
+            let is_quiet = problem.is_some_and(|problem| problem.is_quiet);
+            let mut response = in_our_form(response, &asked);
             asked.finish(response.response_mut(), &state);
+            if let Some(counted) = Counted::of(response.request()) {
+                counted.tell(response.headers_mut());
+            }
             let (route, caller) = (response.request().match_pattern(), Caller::of(response.request()));
             let waited = Wait::was_asked_by(response.request());
-            tell(&asked, route.as_deref(), response.status(), waited, caller.as_deref(), started);
+            let answered = (response.status(), is_quiet);
+            tell(&asked, route.as_deref(), answered, waited, caller.as_deref(), started);
             if let Some(traced) = traced {
                 let tenant = caller.as_deref().map(|caller| caller.tenant.as_str());
                 traced.answered(method, route.as_deref(), response.status(), tenant);
@@ -92,7 +100,7 @@ pub async fn frame(
             };
             let mut response = asked.answer(&problem);
             asked.finish(&mut response, &state);
-            tell(&asked, None, response.status(), false, None, started);
+            tell(&asked, None, (response.status(), false), false, None, started);
             if let Some(traced) = traced {
                 traced.answered(method, None, response.status(), None);
             }
@@ -222,7 +230,7 @@ fn asks_for_json(headers: &HeaderMap) -> bool {
 fn tell(
     asked: &Asked,
     route: Option<&str>,
-    status: StatusCode,
+    (status, is_quiet): (StatusCode, bool),
     waited: bool,
     caller: Option<&Caller>,
     started: Instant,
@@ -233,7 +241,7 @@ fn tell(
     }
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let (method, status, route) = (&asked.method, status.as_u16(), route.unwrap_or("-"));
-    if !asked.is_measured {
+    if !asked.is_measured || is_quiet {
         tracing::debug!(%method, route, status, duration_ms, "answered");
         return;
     }

@@ -18,6 +18,7 @@
 
 mod accounts;
 mod admin;
+mod admission;
 mod audit;
 mod auth;
 mod body;
@@ -28,6 +29,8 @@ mod fallback;
 mod figures;
 mod frame;
 mod fresh;
+mod gate;
+mod hold_off;
 mod idempotency;
 mod input;
 mod links;
@@ -43,6 +46,7 @@ mod prefer;
 mod problem;
 mod problem_page;
 mod query_string;
+mod rate_limit;
 mod recent_writes;
 mod request_id;
 mod requests;
@@ -57,10 +61,13 @@ mod wait;
 
 pub use accounts::AccountReport;
 pub use admin::configure_admin;
+pub use admission::Limits;
 pub use audit::AUDIT_TARGET;
 pub use frame::frame;
+pub use hold_off::HoldOff;
 pub use measurements::{Recorder, metrics_reference};
 pub use openapi::{openapi, openapi_json};
+pub use rate_limit::RateLimit;
 pub use routes::configure;
 pub use state::{AccountLimits, ApiSettings, ApiState, Lifecycle};
 pub use token::{PlainToken, mint};

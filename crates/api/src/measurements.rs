@@ -70,6 +70,13 @@ const MEASUREMENTS: &[Measurement] = &[
         &["http_request_method", "http_route", "convoke_waited"],
         "How long answers of the API take. `convoke_waited`: whether the client asked to wait for a chat.",
     ),
+    one(
+        "convoke_http_refusals_total",
+        Counter,
+        &["reason"],
+        "Requests that were refused although nothing is wrong with them: 429, since their tenant made too many \
+         (`rate_limit`), or 503, since more came than can be worked on (`load`).",
+    ),
     one("http_server_active_requests", Gauge, &[], "Requests that are being answered, those that wait included."),
     one(
         "convoke_token_checks_total",

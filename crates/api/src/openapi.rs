@@ -51,6 +51,21 @@ struct ApiDoc;
 
 const REQUEST_ID: &str = "X-Request-Id";
 
+/// Headers that many answers have, and what they say.
+const SHARED_HEADERS: [(&str, &str); 3] = [
+    (REQUEST_ID, "The request's name: the client's own if it sent one that will do, else a new one."),
+    (
+        "RateLimit",
+        "How many requests the tenant may make at once by now (`r`), and after how many seconds as many as ever (`t`). Only \
+         where the installation limits them, and never without a valid token. A structured field of \
+         draft-ietf-httpapi-ratelimit-headers-11.",
+    ),
+    (
+        "RateLimit-Policy",
+        "How many requests the tenant may make at once (`q`), and in how many seconds (`w`). There with `RateLimit`.",
+    ),
+];
+
 /// A problem that many operations can answer with: name of the response, status, what it says, and whether there is a
 /// header of its own.
 type SharedProblem = (&'static str, &'static str, &'static str, Option<&'static str>);
@@ -60,7 +75,7 @@ const SHARED_PROBLEMS: [SharedProblem; 6] = [
     ("InvalidRequest", "400", "`invalid-request`: `errors` names every mistake.", None),
     ("Unauthorized", "401", "`unauthorized`: no valid token was sent.", Some("WWW-Authenticate")),
     ("Forbidden", "403", "`forbidden`: the token lacks the scope that is needed.", Some("WWW-Authenticate")),
-    ("TooManyRequests", "429", "`too-many-requests`.", Some("Retry-After")),
+    ("TooManyRequests", "429", "`too-many-requests`: the tenant made more than it may.", Some("Retry-After")),
     ("InternalError", "500", "`internal-error`: it is in the service's log.", None),
     ("ServiceUnavailable", "503", "`service-unavailable`: try again in a moment.", Some("Retry-After")),
 ];
@@ -123,10 +138,11 @@ fn add_security_scheme(components: &mut Components) {
 }
 
 fn add_shared_components(components: &mut Components) {
-    let name = "The request's name: the client's own if it sent one that will do, else a new one.";
-    let mut request_id = HeaderBuilder::new().description(Some(name)).build();
-    bounds::of_header(REQUEST_ID, &mut request_id);
-    components.headers.insert(REQUEST_ID.to_owned(), request_id.into());
+    for (name, what) in SHARED_HEADERS {
+        let mut header = HeaderBuilder::new().description(Some(what)).build();
+        bounds::of_header(name, &mut header);
+        components.headers.insert(name.to_owned(), header.into());
+    }
     for (name, _, description, header) in SHARED_PROBLEMS {
         components.responses.insert(name.to_owned(), problem_response(description, header).into());
     }
@@ -156,7 +172,10 @@ fn complete(response: &mut RefOr<Response>, path: &str) {
             bounds::of_header(name, header);
         }
     }
-    response.headers.insert(REQUEST_ID.to_owned(), bounds::shared_header(REQUEST_ID));
+    let is_of_tenant = path.starts_with(crate::frame::PRIVATE);
+    for (name, _) in SHARED_HEADERS.iter().filter(|(name, _)| is_of_tenant || *name == REQUEST_ID) {
+        response.headers.insert((*name).to_owned(), bounds::shared_header(name));
+    }
     if let Some(RefOr::T(content)) = response.content.get_mut(PROBLEM_JSON) {
         let kinds = response.description.split('`').filter_map(ProblemKind::from_slug);
         let example = |kind: ProblemKind| {

@@ -129,7 +129,7 @@ catalogue! {
         "Another request was made under this idempotency key before.",
         "Use a new key for every new request. To repeat a request, send exactly what was sent under its key.";
     TooManyRequests: "too-many-requests", 429, "Too many requests", true,
-        "More requests came than are allowed at once.",
+        "More requests came for your tenant than are allowed in the time. `RateLimit-Policy` says how many are, `RateLimit` how many are left.",
         "Try again after the number of seconds in `Retry-After`.";
     InternalError: "internal-error", 500, "Internal error", true,
         "Something went wrong inside the service. It is in the log, under the `requestId` of the answer.",
@@ -138,7 +138,7 @@ catalogue! {
         "The messenger refused to do what it was asked for, and would refuse again. This problem is shown as the `error` of an operation.",
         "Read its `detail`; once the cause is gone, ask for the operation again.";
     ServiceUnavailable: "service-unavailable", 503, "Service unavailable", true,
-        "The service can't answer right now, because something that it needs does not.",
+        "The service can't answer right now: something that it needs does not answer, or more requests come than it can work on.",
         "Try again after the number of seconds in `Retry-After`, with the same idempotency key if the request changes something.";
     AttemptsExhausted: "attempts-exhausted", 504, "Attempts exhausted", false,
         "The messenger did not do what it was asked for in any of many attempts. This problem is shown as the `error` of an operation.",
@@ -232,13 +232,21 @@ pub(crate) struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Whether the connection is of no more use, because what was sent on it was not read to its end.
     pub closes_connection: bool,
+    /// Whether it is so frequent when it happens that the log is spared a line for each.
+    pub is_quiet: bool,
 }
 
 impl Problem {
     /// A problem of this kind, told in this sentence.
     pub fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        let problem =
-            Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), closes_connection: false };
+        let problem = Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            headers: Vec::new(),
+            closes_connection: false,
+            is_quiet: false,
+        };
         // Where trying again helps, it is said when (`contract.md`); after a mishap of ours nobody knows.
         if kind.entry().retryable && kind != ProblemKind::InternalError {
             problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
@@ -260,6 +268,20 @@ impl Problem {
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// Says to try again after so many seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.headers.retain(|(name, _)| name != header::RETRY_AFTER);
+        self.with_header(header::RETRY_AFTER, seconds.into())
+    }
+
+    /// Spares the log a line.
+    #[must_use]
+    pub fn quietly(mut self) -> Self {
+        self.is_quiet = true;
         self
     }
 

@@ -17,7 +17,12 @@ use convoke_store::{Account, AccountId, OpenOperations, Store};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    fallback::KnownPaths, fresh::Fresh, measurements::Recorder, openapi, recent_writes::RecentWrites,
+    admission::{Admission, Limits},
+    fallback::KnownPaths,
+    fresh::Fresh,
+    measurements::Recorder,
+    openapi,
+    recent_writes::RecentWrites,
     token_cache::TokenCache,
 };
 
@@ -45,6 +50,8 @@ pub struct ApiSettings {
     pub wait_slots: usize,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
+    /// How much is taken on.
+    pub limits: Limits,
     /// The issuers whose tokens are taken beside our own.
     pub issuers: Arc<Issuers>,
     /// How many proxies in front of the service add to `X-Forwarded-For`.
@@ -66,6 +73,7 @@ impl Default for ApiSettings {
             swagger_ui: true,
             wait_slots: 1024,
             body_timeout: Duration::from_secs(10),
+            limits: Limits::default(),
             issuers: Arc::default(),
             trusted_proxies: 0,
             account_limits: None,
@@ -136,6 +144,7 @@ pub struct ApiState {
     pub(crate) choices: Fresh<(AccountId, u32)>,
     pub(crate) open_operations: Fresh<OpenOperations>,
     pub(crate) wait_slots: Semaphore,
+    pub(crate) admission: Admission,
     pub(crate) known_paths: KnownPaths,
     pub(crate) openapi_json: Bytes,
 }
@@ -151,6 +160,7 @@ impl ApiState {
     ) -> Self {
         Self {
             wait_slots: Semaphore::new(settings.wait_slots.min(Semaphore::MAX_PERMITS)),
+            admission: Admission::new(&settings.limits),
             known_paths: KnownPaths::new(&openapi::openapi(), &settings),
             openapi_json: openapi::openapi_json().into(),
             tokens: TokenCache::default(),

@@ -79,6 +79,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             subject: "ann".to_owned(),
             proof: Proof::Token("abc".to_owned()),
+            limit: None,
             scopes: vec![],
             expires_at: None,
         })

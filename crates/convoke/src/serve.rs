@@ -4,6 +4,8 @@
 //! true; the first token; then requests and work.
 
 mod announcement;
+mod connection;
+mod files;
 mod listen;
 mod servers;
 mod signals;
@@ -70,6 +72,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
         announcement::announce(&store, is_own, public.address, &url, settings.server.swagger_ui).await;
     }
 
+    let capacity = settings.capacity(files::raise_limit());
     let lifecycle = Arc::new(Lifecycle::new());
     let state = Arc::new(ApiState::new(
         store.clone(),
@@ -79,6 +82,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
             default_service: settings.providers.default,
             configured_services: settings.configured_services(),
             swagger_ui: settings.server.swagger_ui,
+            limits: settings.taken_on(capacity.threads),
             issuers: Arc::new(if role.answers() { watch_issuers(layers, settings)? } else { Issuers::default() }),
             trusted_proxies: settings.server.trusted_proxies,
             account_limits: Some(settings.telegram.account_limits()),
@@ -96,7 +100,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
         Arc::new(Sandbox::new(store.clone(), environment.clone(), settings))
     });
     let pages = sandbox.clone().map(|sandbox| SandboxPages::new(sandbox, url.as_str()));
-    let servers = Servers::start(admin, public, &state, pages, settings.server.workers)?;
+    let servers = Servers::start(admin, public, &state, pages, capacity)?;
     // Whoever is to answer nobody is ready as it is.
     lifecycle.set_listening();
 

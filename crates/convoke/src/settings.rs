@@ -1,5 +1,6 @@
 //! The settings: what they are, and how they come together from defaults, file, environment and flags.
 
+mod capacity;
 mod form;
 mod issuers;
 mod keys;
@@ -10,7 +11,10 @@ mod secret;
 mod traces;
 mod value;
 
-use std::{net::SocketAddr, num::NonZeroU16};
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU16, NonZeroU32},
+};
 
 use convoke_api::AccountLimits;
 use convoke_domain::Service;
@@ -20,6 +24,7 @@ use convoke_store::{DatabaseUrl, ReplicaOptions};
 use convoke_telegram::{SecretsKey, TelegramSettings};
 use serde::Deserialize;
 
+pub use capacity::Capacity;
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, SettingsError, Source};
 pub use reference::{example, reference};
@@ -50,6 +55,8 @@ pub struct Settings {
     pub secrets: Secrets,
     /// Who may come in.
     pub auth: Auth,
+    /// How much is taken on.
+    pub limits: Limits,
     /// What is kept for how long.
     pub retention: Retention,
     /// What is told of requests and of what they lead to.
@@ -197,6 +204,27 @@ pub struct Auth {
     /// The issuers whose tokens are taken beside our own.
     #[serde(default, deserialize_with = "issuers::issuers")]
     pub issuers: Vec<Issuer>,
+}
+
+/// How much is taken on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How many requests a second each tenant may make, if that is limited.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub requests_per_second: Option<NonZeroU32>,
+    /// How many at once, if not as many as in a second.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub burst: Option<NonZeroU32>,
+    /// How many reads are worked on at once, if not [`capacity::READS_OF_A_THREAD`] for each thread.
+    #[serde(default, deserialize_with = "value::plain_option")]
+    pub concurrent_reads: Option<NonZeroU32>,
+    /// How many writes are worked on at once.
+    #[serde(deserialize_with = "value::plain")]
+    pub concurrent_writes: NonZeroU32,
+    /// How many connections clients may have.
+    #[serde(deserialize_with = "value::plain")]
+    pub connections: NonZeroU32,
 }
 
 /// What is kept for how long.

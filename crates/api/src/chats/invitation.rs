@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    admission::Admission,
     auth::Caller,
     chats,
     input::Mistakes,
@@ -68,7 +69,10 @@ pub(crate) async fn get_chat_invitation(
     let reader = state.store.as_fresh_as(freshness);
     let look = || async { reader.find_invitation(&caller.tenant, id).await?.ok_or_else(chats::not_found) };
     let found = match wait {
-        Some(wait) => wait::until(&state, id, wait, look, |found| found.status != ChatStatus::Provisioning).await?,
+        Some(wait) => {
+            Admission::leave(&request);
+            wait::until(&state, id, wait, look, |found| found.status != ChatStatus::Provisioning).await?
+        }
         None => look().await?,
     };
     let invitation = invitation(&state, found)?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    admission::Admission,
     auth::Caller,
     body::{self, JsonObject},
     chats,
@@ -145,6 +146,7 @@ pub(crate) async fn register_chat(
 ) -> Result<HttpResponse, Problem> {
     let caller = Caller::with_scope(&request, Scope::ChatsWrite)?;
     let body = body::read(&request, payload).await?;
+    state.admission.enter(&request, &caller).await?;
     let chat = parse(&state, &caller, &request, &body)?;
     let registration = state.store.register_chat(&caller.tenant, chat).await;
     position::wrote(&state, &caller);
@@ -158,11 +160,14 @@ pub(crate) async fn register_chat(
         }
     };
     let mut answer = match Wait::asked_by(&request) {
-        Some(wait) => match wait_for_chat(&state, &caller.tenant, accepted.chat_id, wait).await {
-            Some(chat) if chat.status == ChatStatus::Active => active_answer(&accepted, chat, wait, replayed),
-            Some(chat) => accepted_answer(&AcceptedChat { status: chat.status, ..accepted }, replayed),
-            None => accepted_answer(&accepted, replayed),
-        },
+        Some(wait) => {
+            Admission::leave(&request);
+            match wait_for_chat(&state, &caller.tenant, accepted.chat_id, wait).await {
+                Some(chat) if chat.status == ChatStatus::Active => active_answer(&accepted, chat, wait, replayed),
+                Some(chat) => accepted_answer(&AcceptedChat { status: chat.status, ..accepted }, replayed),
+                None => accepted_answer(&accepted, replayed),
+            }
+        }
         None => accepted_answer(&accepted, replayed),
     };
     position::tell(&state, &mut answer).await;

@@ -82,6 +82,8 @@ pub(super) fn of_header(name: &str, header: &mut Header) {
             json!("/api/v1/private/chats/9a983789-1709-4543-aa31-a02867680017"),
         ),
         "Preference-Applied" => (text("^wait=([12]?[0-9]|30)$", Some(7)), json!("wait=10")),
+        "RateLimit" => (text("^\"tenant\";r=[0-9]+;t=[0-9]+$", Some(64)), json!("\"tenant\";r=99;t=1")),
+        "RateLimit-Policy" => (text("^\"tenant\";q=[0-9]+;w=[0-9]+$", Some(64)), json!("\"tenant\";q=100;w=2")),
         "Retry-After" => (
             ObjectBuilder::new()
                 .schema_type(Type::Integer)

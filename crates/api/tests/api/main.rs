@@ -20,6 +20,7 @@ mod chats;
 mod documents;
 mod http;
 mod issuers;
+mod limits;
 mod list;
 mod operations;
 mod panics;

@@ -76,6 +76,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("telegram", "the messenger, by user accounts of the service"),
     ("secrets", "what opens the secrets that are kept in the database"),
     ("auth", "who may come in"),
+    ("limits", "how much is taken on"),
     ("retention", "what is kept for how long"),
     ("traces", "what requests lead to, told to a collector"),
     ("log", "what is told to operators"),
@@ -236,6 +237,40 @@ pub const KEYS: &[Key] = &[
          `scope_claim` (`scope`) the one with the scopes, `tenants` the tenants that the issuer may speak for (else all), \
          `swagger_ui_client` the public client as which Swagger UI logs people in. docs/tokens.md says more. Without it: \
          none",
+    ),
+    unset(
+        "limits.requests_per_second",
+        "50",
+        POSITIVE,
+        "how many requests a second each tenant may make in the long run; those beyond are answered 429. Each process counts \
+         by itself. Without it: any number",
+    ),
+    unset(
+        "limits.burst",
+        "100",
+        POSITIVE,
+        "how many requests a tenant may make at once after a rest, if `limits.requests_per_second` is set. Without it: as \
+         many as in a second",
+    ),
+    unset(
+        "limits.concurrent_reads",
+        "64",
+        POSITIVE,
+        "how many requests that only read are worked on at once. Those beyond wait a little, the tenants taking turns; if \
+         that does not help, they are answered 503. Without it: 32 for each thread of `server.workers`",
+    ),
+    key(
+        "limits.concurrent_writes",
+        "256",
+        POSITIVE,
+        "the same for requests that change something; those that only wait (`Prefer: wait`) don't count",
+    ),
+    key(
+        "limits.connections",
+        "16384",
+        POSITIVE,
+        "how many connections clients may have; more of them wait until one is closed. Fewer, if the process may not have \
+         as many files open",
     ),
     key("retention.operations", "90d", DURATION, "how long operations are kept after their end"),
     key(
