@@ -19,30 +19,59 @@ use crate::{
 const MODELS: &[(&str, &str)] = &[("lease-model", "leases_follow_a_small_model")];
 const SEQUENCES: &str = "10000";
 
-const STRACE: &[Recipe] = &[
-    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "strace"]],
-    &[&["dnf", "install", "--assumeyes", "strace"]],
-    &[&["apk", "add", "strace"]],
-    &[&["pacman", "--sync", "--refresh", "--noconfirm", "strace"]],
-];
-const PATRONI: &[Recipe] = &[&[
-    &["apt-get", "update"],
-    &["apt-get", "install", "--yes", "--no-install-recommends", "patroni", "python3-etcd", "etcd-server"],
-]];
-const HOW_TO_INSTALL_PATRONI: &str =
-    "Patroni and etcd are missing: `apt-get install patroni python3-etcd etcd-server` installs them";
-const HOW_TO_INSTALL_STRACE: &str =
-    "strace is missing, which sees what is written when: `apt-get install strace` installs it";
+/// A program of others that is installed if it is missing.
+struct Tool {
+    program: &'static str,
+    /// The torture that needs it, if the small edition does without; else it is always there.
+    needed_by: Option<&'static str>,
+    recipes: &'static [Recipe],
+    how_to_install: &'static str,
+}
 
-const HAPROXY: &[Recipe] = &[
-    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "haproxy"]],
-    &[&["dnf", "install", "--assumeyes", "haproxy"]],
-    &[&["apk", "add", "haproxy"]],
-    &[&["pacman", "--sync", "--refresh", "--noconfirm", "haproxy"]],
-    &[&["brew", "install", "haproxy"]],
+const TOOLS: &[Tool] = &[
+    Tool {
+        program: "strace",
+        needed_by: None,
+        recipes: &[
+            &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "strace"]],
+            &[&["dnf", "install", "--assumeyes", "strace"]],
+            &[&["apk", "add", "strace"]],
+            &[&["pacman", "--sync", "--refresh", "--noconfirm", "strace"]],
+        ],
+        how_to_install: "strace is missing, which sees what is written when: `apt-get install strace` installs it",
+    },
+    Tool {
+        program: "slowhttptest",
+        needed_by: None,
+        recipes: &[
+            &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "slowhttptest"]],
+            &[&["dnf", "install", "--assumeyes", "slowhttptest"]],
+            &[&["apk", "add", "slowhttptest"]],
+        ],
+        how_to_install: "slowhttptest is missing, which is slow on purpose: `apt-get install slowhttptest` installs it",
+    },
+    Tool {
+        program: "haproxy",
+        needed_by: None,
+        recipes: &[
+            &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "haproxy"]],
+            &[&["dnf", "install", "--assumeyes", "haproxy"]],
+            &[&["apk", "add", "haproxy"]],
+            &[&["pacman", "--sync", "--refresh", "--noconfirm", "haproxy"]],
+            &[&["brew", "install", "haproxy"]],
+        ],
+        how_to_install: "HAProxy is missing, behind which replicas are restarted: `apt-get install haproxy` installs it",
+    },
+    Tool {
+        program: "patroni",
+        needed_by: Some("cluster"),
+        recipes: &[&[
+            &["apt-get", "update"],
+            &["apt-get", "install", "--yes", "--no-install-recommends", "patroni", "python3-etcd", "etcd-server"],
+        ]],
+        how_to_install: "Patroni and etcd are missing: `apt-get install patroni python3-etcd etcd-server` installs them",
+    },
 ];
-const HOW_TO_INSTALL_HAPROXY: &str =
-    "HAProxy is missing, behind which replicas are restarted: `apt-get install haproxy` installs it";
 
 /// The torture that is a program of others, and what is checked in for it.
 const SCHEMATHESIS: &str = "schemathesis";
@@ -101,12 +130,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     postgres::provide()?;
-    install::provide("strace", || install::is_program("strace"), STRACE, HOW_TO_INSTALL_STRACE)?;
-    if arguments.needs("cluster") {
-        let is_there = || install::is_program("patroni") && install::is_program("etcd");
-        install::provide("Patroni", is_there, PATRONI, HOW_TO_INSTALL_PATRONI)?;
+    for tool in TOOLS.iter().filter(|tool| tool.needed_by.is_none_or(|torture| arguments.needs(torture))) {
+        install::provide(tool.program, || install::is_program(tool.program), tool.recipes, tool.how_to_install)?;
     }
-    install::provide("HAProxy", || install::is_program("haproxy"), HAPROXY, HOW_TO_INSTALL_HAPROXY)?;
     let torture = build("convoke-torture", arguments.small)?;
     let program = match &arguments.program {
         Some(program) => program.clone(),
@@ -140,12 +166,11 @@ fn schemathesis() -> Result<PathBuf, Failure> {
 
 /// Builds the program of a former commit, in a folder of its own below target/; gives the program.
 fn former(commit: Option<&str>) -> Result<PathBuf, Failure> {
-    let commit = match commit {
-        Some(commit) => git(&["rev-parse", "--verify", &format!("{commit}^{{commit}}")])?,
-        None => {
-            let newest = git(&["log", "-1", "--diff-filter=A", "--format=%H", "--", "migrations/postgres"])?;
-            git(&["rev-parse", "--verify", &format!("{newest}^")])?
-        }
+    let commit = if let Some(commit) = commit {
+        git(&["rev-parse", "--verify", &format!("{commit}^{{commit}}")])?
+    } else {
+        let newest = git(&["log", "-1", "--diff-filter=A", "--format=%H", "--", "migrations/postgres"])?;
+        git(&["rev-parse", "--verify", &format!("{newest}^")])?
     };
     let target = repository::metadata()?.target_directory.into_std_path_buf().join("former");
     let sources = target.join(&commit);

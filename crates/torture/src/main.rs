@@ -1,6 +1,8 @@
 //! The promises, kept by real processes, real databases and real sockets under ill treatment. `cargo xtask torture` builds
 //! what is needed and runs it; docs/torture.md tells what each torture proves.
 
+#![expect(clippy::cast_precision_loss, reason = "figures have three digits that mean something")]
+
 mod api;
 mod backup;
 mod cluster;
@@ -10,14 +12,19 @@ mod idempotency;
 mod kill9;
 mod lost_answer;
 mod mixed_load;
+mod neighbour;
+mod open_loop;
 mod operations;
 mod outcome;
+mod overload;
 mod postgres_away;
 mod proof;
 mod proxy;
 mod rolling_restarts;
 mod schemathesis;
 mod setting;
+mod slow_connections;
+mod stage;
 mod start_together;
 mod strace;
 mod sync_before_answer;
@@ -111,6 +118,21 @@ const TORTURES: &[Torture] = &[
         name: "upgrade",
         about: "the former release beside this one, on the schema of this one",
         run: |setting| Box::pin(upgrade::run(setting)),
+    },
+    Torture {
+        name: "overload",
+        about: "two and five times the requests that can be answered: as many as can be are, the rest is refused quickly",
+        run: |setting| Box::pin(overload::run(setting)),
+    },
+    Torture {
+        name: "neighbour",
+        about: "one tenant asks for far too much: another hardly notices",
+        run: |setting| Box::pin(neighbour::run(setting)),
+    },
+    Torture {
+        name: "slow-connections",
+        about: "thousands of slow heads, bodies and readers: others are answered as ever",
+        run: |setting| Box::pin(slow_connections::run(setting)),
     },
 ];
 

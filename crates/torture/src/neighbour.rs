@@ -1,0 +1,63 @@
+//! One tenant asks for more than can be answered; another, who asks for little, hardly notices.
+
+use crate::{
+    Failure,
+    open_loop::{Answers, percentile},
+    outcome::Outcome,
+    setting::Setting,
+    stage::Stage,
+};
+
+/// How many connections the noisy tenant may have.
+const CONNECTIONS: usize = 3_000;
+/// The neighbour's part of what can be answered, and the noisy tenant's while it keeps to its own.
+const QUIET: f64 = 0.1;
+const ORDERLY: f64 = 0.5;
+/// How many times what can be answered the noisy tenant asks for.
+const NOISY: f64 = 5.0;
+
+/// How much slower its slowest hundredth may be for the neighbour.
+const SLOWER: f64 = 1.2;
+
+/// Runs it.
+pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
+    let stage = Stage::start(setting, &[])?;
+    let (noisy, quiet) = (stage.tenant("noisy").await?, stage.tenant("quiet").await?);
+    let seconds = setting.scale(15.0, 2.0);
+    stage.capacity(&noisy, 1.0)?;
+    let capacity = stage.capacity(&noisy, setting.scale(5.0, 1.0))?;
+    let beside = |noise: f64| -> Result<(Answers, Answers), Failure> {
+        let streams = vec![(&quiet, Some(QUIET * capacity), 200), (&noisy, Some(noise * capacity), CONNECTIONS)];
+        let mut answers = stage.load(seconds, streams)?.into_iter();
+        answers.next().zip(answers.next()).ok_or_else(|| "two streams, two answers".into())
+    };
+    let (alone, _) = beside(0.0001)?;
+    let (orderly, _) = beside(ORDERLY)?;
+    let (disturbed, noise) = beside(NOISY)?;
+    let p99 = |answers: &Answers| percentile(&answers.served, 99);
+    let slower = p99(&disturbed) / p99(&orderly);
+    let mut outcome = Outcome::new();
+    // A program that is not built for release, beside what builds, tells nothing of times: only that nobody is refused for
+    // what another does.
+    if !setting.small {
+        outcome.promise(
+            format!("beside {NOISY} times what can be answered, a neighbour's p99 is at most {SLOWER} times what it is beside an orderly one"),
+            format!(
+                "{slower:.2} times: alone {:.1} ms, beside {ORDERLY} of what can be answered {:.1} ms, beside {NOISY} times it {:.1} ms",
+                p99(&alone),
+                p99(&orderly),
+                p99(&disturbed)
+            ),
+            slower <= SLOWER,
+        );
+    }
+    let served = disturbed.served.len() as f64 / (disturbed.served.len() + disturbed.refused.len()).max(1) as f64;
+    outcome.promise("the neighbour is not refused for it", format!("{:.1} % served", served * 100.0), served >= 0.99);
+    outcome.promise(
+        "the noisy one is",
+        format!("{} refused, {} not even sent", noise.refused.len(), noise.held_back),
+        !noise.refused.is_empty(),
+    );
+    outcome.never("anything else happens to the neighbour", &disturbed.failed);
+    Ok(outcome)
+}
