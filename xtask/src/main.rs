@@ -11,6 +11,7 @@ mod domain;
 mod files;
 mod fuzz;
 mod install;
+mod instructions;
 mod licences;
 mod links;
 mod lints;
@@ -97,6 +98,8 @@ enum Command {
     Migrations,
     /// Writes openapi/openapi.json, as the service serves it.
     Openapi,
+    /// Counts the instructions of the hot paths with valgrind, and records them in crates/bench/instructions.txt.
+    Instructions,
     /// Asks linters about openapi/openapi.json; they are Node.js packages, installed below target/.
     OpenapiLint,
     /// Lists what the program is made of, as CycloneDX, in target/convoke.cdx.json.
@@ -117,6 +120,8 @@ enum Check {
     Domain,
     /// No test is ignored, nothing is left to be done.
     Files,
+    /// No hot path takes 5 % more or fewer instructions than crates/bench/instructions.txt says, counted by valgrind.
+    Instructions,
     /// Every dependency may be used under a licence that we accept.
     Licences,
     /// Every path that a Markdown file names exists.
@@ -143,6 +148,7 @@ impl Check {
             Self::Breaking => breaking::check(),
             Self::Domain => domain::check(),
             Self::Files => files::check(),
+            Self::Instructions => instructions::check(),
             Self::Licences => licences::check(),
             Self::Links => links::check(),
             Self::Lints => lints::check(),
@@ -183,6 +189,7 @@ fn main() -> ExitCode {
         Command::Deploy { picture: false } => deploy::run(),
         Command::Deploy { picture: true } => deploy::draw(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Instructions => instructions::record(),
         Command::Oidc => browser::log_in(),
         Command::Migrations => migrations::run(),
         Command::Openapi => openapi::write(),

@@ -8,7 +8,10 @@ use std::{
 };
 
 use convoke_domain::TenantId;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
 /// How long a request may wait for its turn: the answer is to be there before anybody wonders, and together with what a
 /// database may take (2 s) within the time in which 503 is promised.
@@ -73,8 +76,8 @@ impl Gate {
             }
             state.queue(tenant, Instant::now())?
         };
-        // Whoever was not let in in time is let go.
-        turn.await.map_err(|_| Full)
+        // Whoever is not let in in time goes; a place that comes at that very moment is handed on.
+        timeout(PATIENCE, turn).await.map_err(|_| Full)?.map_err(|_| Full)
     }
 
     /// Hands a place that has become free to whoever's turn it is.
@@ -131,7 +134,7 @@ impl State {
         Ok(turn)
     }
 
-    /// Refuses those of this tenant who have waited too long. Nobody else looks after them while no place becomes free.
+    /// Forgets those of this tenant who have waited too long: while no place becomes free, nobody else does.
     fn let_go(&mut self, tenant: &TenantId, now: Instant) {
         let Some(queue) = self.queues.get_mut(tenant) else { return };
         while queue.front().is_some_and(|first| first.until <= now) {
@@ -231,7 +234,8 @@ mod tests {
         tokio::time::advance(PATIENCE).await;
         drop(place);
         assert_eq!((a.await.unwrap_err(), b.await.unwrap_err()), (Full, Full));
-        assert_eq!((gate.lock().taken, gate.lock().waiting), (0, 0));
+        let state = gate.lock();
+        assert_eq!((state.taken, state.waiting), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -258,6 +262,7 @@ mod tests {
         // By now `b` has the place and does not know it yet.
         drop(told_but_gone);
         drop(stays.await.unwrap());
-        assert_eq!((gate.lock().taken, gate.lock().waiting), (0, 0));
+        let state = gate.lock();
+        assert_eq!((state.taken, state.waiting), (0, 0));
     }
 }

@@ -56,6 +56,7 @@ mod tests {
             proof: Proof::Token(prefix.to_owned()),
             scopes: Vec::new(),
             expires_at: None,
+            limit: None,
         }
     }
 

@@ -8,6 +8,7 @@ mod figures;
 mod http;
 mod limit;
 mod load;
+mod paths;
 mod plot;
 mod report;
 mod seed;
@@ -42,6 +43,13 @@ enum Command {
         address: String,
         #[arg(long)]
         file: PathBuf,
+    },
+    /// Walks a hot path, for its instructions to be counted
+    #[command(hide = true)]
+    Walk {
+        path: paths::HotPath,
+        #[arg(long)]
+        times: usize,
     },
 }
 
@@ -78,6 +86,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Seed(arguments) => Runtime::new()?.block_on(arguments.run()),
         Command::Bench(arguments) => Runtime::new()?.block_on(bench::run(&arguments)),
         Command::Ceiling { address, file } => Runtime::new()?.block_on(ceiling::serve(&address, &file)),
+        Command::Walk { path, times } => paths::walk(path, times),
     }
 }
 

@@ -12,7 +12,7 @@ mod offer;
 pub(crate) mod people;
 mod readings;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod schedule;
 mod stream;
 #[cfg(test)]

@@ -133,12 +133,11 @@ impl Line {
     }
 
     async fn send(self: Rc<Self>) {
-        match self.stream.rate {
-            Some(rate) => self.clone().keep_time(rate).await,
-            None => {
-                (0..self.stream.connections).for_each(|_| self.connect());
-                sleep(self.end.saturating_duration_since(Instant::now())).await;
-            }
+        if let Some(rate) = self.stream.rate {
+            self.clone().keep_time(rate).await;
+        } else {
+            (0..self.stream.connections).for_each(|_| self.connect());
+            sleep(self.end.saturating_duration_since(Instant::now())).await;
         }
         // The last answers may still be on their way.
         let give_up = self.end + PATIENCE;
@@ -247,13 +246,12 @@ async fn exchange(
     request: &[u8],
     buffer: &mut Vec<u8>,
 ) -> std::io::Result<u16> {
-    let stream = match kept {
-        Some(stream) => stream,
-        None => {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            kept.insert(stream)
-        }
+    let stream = if let Some(stream) = kept {
+        stream
+    } else {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        kept.insert(stream)
     };
     stream.write_all(request).await?;
     buffer.clear();

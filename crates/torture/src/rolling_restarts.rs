@@ -26,7 +26,7 @@ const GONE: Duration = Duration::from_secs(10);
 /// Within which an operation that was given back is done elsewhere.
 const ELSEWHERE: Duration = Duration::from_secs(2);
 /// How long the end of anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long an operation has been under way that will not end by itself.
 const STUCK: &str = "500 milliseconds";
 

@@ -80,7 +80,7 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
     }
     outcome.never("what one of them accepts is not done by the other", &wrong);
     let doctor = new.told(&["doctor"])?;
-    let found = format!("{} of the schema's migrations are new; {doctor}", added);
+    let found = format!("{added} of the schema's migrations are new; {doctor}");
     outcome.promise("the doctor of this release finds nothing, the one of the former neither", found, true);
     old.told(&["doctor"])?;
     Ok(outcome)

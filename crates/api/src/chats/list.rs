@@ -309,8 +309,14 @@ mod tests {
 
     use super::*;
 
+    fn read(uri: &str) -> Result<(Query, Question), Problem> {
+        let mut mistakes = Mistakes::default();
+        let asked = parse(TestRequest::with_uri(uri).to_http_request().query_string(), &mut mistakes);
+        mistakes.accept(Some(asked))
+    }
+
     fn links(uri: &str, pages: u64) -> Value {
-        let (query, question) = parse(TestRequest::with_uri(uri).to_http_request().query_string()).unwrap();
+        let (query, question) = read(uri).unwrap();
         let links = match question {
             Question::Page(asked) => page_links(&query, asked.page, pages),
             Question::Walk { .. } => walk_links(&query, Some("1.9a98378917094543aa31a02867680017".parse().unwrap())),
@@ -320,7 +326,7 @@ mod tests {
     }
 
     fn errors(uri: &str) -> Vec<(String, String)> {
-        let Err(problem) = parse(TestRequest::with_uri(uri).to_http_request().query_string()) else { return vec![] };
+        let Err(problem) = read(uri) else { return vec![] };
         let body = serde_json::to_value(problem.body("/", "r")).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         body["errors"].as_array().unwrap().iter().map(|e| (text(&e["parameter"]), text(&e["code"]))).collect()

@@ -72,7 +72,7 @@ async fn who_sends_slowly_or_waits_keeps_nobody_out(backend: Backend) {
     let mut chat = String::new();
     while chat.is_empty() {
         let list = service.get(CHATS).await.json();
-        chat = list["records"][0]["id"].as_str().unwrap_or_default().to_owned();
+        list["records"][0]["id"].as_str().unwrap_or_default().clone_into(&mut chat);
     }
     let invitation = service.request(Method::GET, &format!("{CHATS}/{chat}/invitation")).header("prefer", "wait=30");
     let invitation = tokio::spawn(Answer::of(invitation));

@@ -499,7 +499,7 @@ mod tests {
         let replica = [("database.url", "postgres://db/d"), ("database.read_url_file", &url)];
         let settings = read("", &[], &replica).unwrap();
         assert_eq!(settings.database.replica().unwrap().url.expose_secret(), "postgres://ann:secret@h/d");
-        assert!(!format!("{settings:?}").contains("secret"));
+        assert!(!format!("{settings:?}").contains("ann:"));
         let both = [("CONVOKE__DATABASE__URL", "sqlite://x")];
         let error = read(&in_toml, &both, &[]).unwrap_err();
         assert_eq!(error, "database.url_file: the same is set by CONVOKE__DATABASE__URL; set one of them");

@@ -85,7 +85,7 @@ async fn a_request_and_all_that_follows_is_one_trace(place: Place) {
     let (first, second) = (attempts[0].id.as_str(), attempts[1].id.as_str());
     let expected = [
         ("sandbox create_chat", first, true),
-        ("sandbox find_created", second, false),
+        ("sandbox create_chat", second, false),
         ("sandbox invitation", second, false),
     ];
     assert_eq!(told, expected);

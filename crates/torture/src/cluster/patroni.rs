@@ -66,7 +66,7 @@ impl Patroni {
         command.args(["-c", WATCHER, "sh"]).arg(&folder).stdin(Stdio::piped()).process_group(0);
         let mut watcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let alive = watcher.stdin.take();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?;
         let mut cluster = Self { folder, run_as, nodes: Vec::new(), etcd: None, timeline: 0, client, watcher, alive };
         own(&cluster.folder, run_as)?;
         let etcd = cluster.start_etcd()?;
@@ -105,7 +105,7 @@ impl Patroni {
     pub async fn lose_primary(&mut self, freezes: bool) -> Result<usize, Failure> {
         let number = self.primary().await?;
         let node = &self.nodes[number];
-        let processes = node.processes()?;
+        let processes = node.processes();
         signal(if freezes { "STOP" } else { "KILL" }, &processes)?;
         Ok(number)
     }
@@ -113,10 +113,8 @@ impl Patroni {
     /// What was left of a lost machine ends, and it starts anew.
     pub fn bring_back(&mut self, number: usize) -> Result<(), Failure> {
         let node = &mut self.nodes[number];
-        if let Ok(processes) = node.processes() {
-            // What is gone already can't be ended.
-            let _ = signal("KILL", &processes);
-        }
+        // What is gone already can't be ended.
+        let _ = signal("KILL", &node.processes());
         if let Some(mut patroni) = node.patroni.take() {
             patroni.kill()?;
             patroni.wait()?;
@@ -249,7 +247,7 @@ impl Node {
     }
 
     /// Everything that runs on this machine, the parents first.
-    fn processes(&self) -> Result<Vec<u32>, Failure> {
+    fn processes(&self) -> Vec<u32> {
         let patroni: Vec<u32> = self.patroni.iter().map(Child::id).collect();
         let mut found: Vec<u32> = patroni.into_iter().chain(self.postmaster().ok()).collect();
         let mut place = 0;
@@ -262,7 +260,7 @@ impl Node {
             }
             place += 1;
         }
-        Ok(found)
+        found
     }
 }
 

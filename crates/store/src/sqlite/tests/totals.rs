@@ -6,7 +6,7 @@ use convoke_domain::{Direction, SortField, SortKey};
 use diesel::sql_types::{BigInt, Bool, Nullable};
 
 use super::*;
-use crate::{Migrate, Repository as _, SystemRepository as _, counts::SPLIT_ABOVE, sqlite::SqliteStore};
+use crate::{Migrate, Reads as _, Repository as _, SystemRepository as _, counts::SPLIT_ABOVE, sqlite::SqliteStore};
 
 #[derive(QueryableByName)]
 struct CountRow {
@@ -106,6 +106,7 @@ async fn totals_and_pages_are_exact_while_counts_change_and_are_split() {
         // One day, most of it within three seconds.
         at: day.plus(Duration::from_millis(if place.is_multiple_of(10) { place * 200 } else { place % 3_000 })),
         idempotency: None,
+        origin: None,
     };
     for begin in (0..number).step_by(200) {
         let registered = (begin..begin + 200).map(|place| store.register_chat(&acme, new_chat(place)));
