@@ -149,7 +149,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.list {
         command.arg("--list");
     }
-    if arguments.needs(UPGRADE) && !arguments.small {
+    if arguments.needs(UPGRADE) {
         command.arg("--former").arg(former(arguments.former.as_deref())?);
     }
     if let Some(seed) = arguments.seed {

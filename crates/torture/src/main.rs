@@ -137,7 +137,7 @@ const TORTURES: &[Torture] = &[
 ];
 
 /// Those that the small edition leaves out unless they are named: what they need is not everywhere, and takes its time.
-const NAMED_OR_FULL: [&str; 1] = ["cluster"];
+const NAMED_OR_FULL: [&str; 2] = ["cluster", "upgrade"];
 
 #[derive(Parser)]
 #[command(name = "convoke-torture", about)]

@@ -15,8 +15,7 @@ const RATE: u32 = 100;
 pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::new();
     let Some(former) = &setting.former else {
-        outcome.promise("the former release runs beside this one", "in the full edition only", true);
-        return Ok(outcome);
+        return Err("the former release is missing: --former tells where it is".into());
     };
     let (cluster, folder) = (database::postgres()?, tempfile::tempdir()?);
     let new = setting.program(folder.path(), &cluster.url());
