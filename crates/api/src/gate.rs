@@ -17,8 +17,9 @@ use tokio::{
 /// database may take (2 s) within the time in which 503 is promised.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How many requests of one tenant may wait: as many clients as may ask again and again without one being refused.
-const WAITING_OF_ONE: usize = 512;
+/// How many requests of one tenant may wait: as many clients as may ask again and again without one being refused. They
+/// wait for about a tenth of a second for one core; whoever waits costs less than being refused again and again.
+const WAITING_OF_ONE: usize = 1024;
 
 /// How many may wait in all.
 const WAITING: usize = 4096;

@@ -32,8 +32,7 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
 
     let folder = tempfile::tempdir()?;
     let cluster = database::postgres()?;
-    let proxy = Proxy::start(&cluster.url()).await?;
-    let program = setting.program(folder.path(), &proxy.url(&cluster.url())).at_fixed_addresses()?;
+    let (proxy, program) = Proxy::between(setting, folder.path(), &cluster).await?;
     on(setting, &program, "PostgreSQL", Some(&proxy), &mut outcome).await?;
     Ok(outcome)
 }

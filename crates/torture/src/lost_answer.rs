@@ -19,8 +19,7 @@ use crate::{
 pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
     let folder = tempfile::tempdir()?;
     let cluster = database::postgres()?;
-    let proxy = Proxy::start(&cluster.url()).await?;
-    let program = setting.program(folder.path(), &proxy.url(&cluster.url())).at_fixed_addresses()?;
+    let (proxy, program) = Proxy::between(setting, folder.path(), &cluster).await?;
     let token = program.token("torture")?;
     let mut service = program.serve("all", "log")?;
     service.until_ready()?;

@@ -1,16 +1,17 @@
 //! Load that does not wait for answers: requests are sent when their time has come, whatever became of those before, as
-//! many clients that know nothing of each other do. All of it is done by one thread on a core of its own, with as little
-//! as possible around each request.
+//! many clients that know nothing of each other do. All of it is done on a core of its own, with as little as possible
+//! around each request.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    process::Command,
     rc::Rc,
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -23,6 +24,8 @@ use crate::Failure;
 
 /// When an answer is too late to be of use.
 pub const LATE: Duration = Duration::from_secs(1);
+/// How long it is asked before it counts: thousands of connections are made in that time.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// How long a request waits for a connection before whoever wanted to send it gives up.
 const FREE_CONNECTION: Duration = Duration::from_millis(100);
 /// How long an answer is waited for at all.
@@ -32,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Stream {
     /// Whole requests, sent one after the other.
-    pub requests: Rc<Vec<Vec<u8>>>,
+    pub requests: Vec<Vec<u8>>,
     /// How many a second; without it, each connection asks as soon as it is answered.
     pub rate: Option<f64>,
     /// How many connections there may be; a request for which none is free is not sent.
@@ -60,6 +63,15 @@ impl Answers {
         let late = LATE.as_secs_f64() * 1e3;
         self.served.iter().filter(|latency| **latency <= late).count() as f64 / self.seconds
     }
+
+    /// Adds what came of another time.
+    pub fn add(&mut self, other: Self) {
+        self.served.extend(other.served);
+        self.refused.extend(other.refused);
+        self.held_back += other.held_back;
+        self.failed.extend(other.failed);
+        self.seconds += other.seconds;
+    }
 }
 
 /// The latency that so many in a hundred are not above.
@@ -75,29 +87,39 @@ pub fn get(path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: torture\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
-/// Sends what the streams say to `address` for `seconds`, from this core. `streams` makes them in the thread that does it.
-pub fn send<F>(address: &str, core: usize, seconds: f64, streams: F) -> Result<Vec<Answers>, Failure>
-where
-    F: FnOnce() -> Vec<Stream> + Send + 'static,
-{
-    let address = address.to_owned();
-    let thread = thread::spawn(move || -> Result<Vec<Answers>, Failure> {
-        let mut cores = CpuSet::new();
-        cores.set(core);
-        sched_setaffinity(None, &cores)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let local = LocalSet::new();
-        Ok(local.block_on(&runtime, async move {
-            let lines: Vec<_> = streams().into_iter().map(|stream| Line::new(&address, stream, seconds)).collect();
-            let sending: Vec<_> = lines.iter().map(|line| tokio::task::spawn_local(line.clone().send())).collect();
-            for task in sending {
-                // A panic there is one here: the figures would be wrong.
-                task.await.expect("the load goes on to its end");
-            }
-            lines.iter().map(|line| line.answers.take()).collect()
-        }))
-    });
-    thread.join().map_err(|_| "the load has panicked")?
+/// Sends what the streams say to `address` for `seconds`, from this core: each from a thread of its own, the first before
+/// all others, as if it came from elsewhere and their client's trouble were not its own.
+pub fn send(address: &str, core: usize, seconds: f64, streams: Vec<Stream>) -> Result<Vec<Answers>, Failure> {
+    let threads: Vec<_> = streams
+        .into_iter()
+        .enumerate()
+        .map(|(place, stream)| {
+            let address = address.to_owned();
+            thread::spawn(move || send_one(&address, core, seconds, stream, place > 0))
+        })
+        .collect();
+    threads.into_iter().map(|thread| thread.join().map_err(|_| "the load has panicked")?).collect()
+}
+
+fn send_one(address: &str, core: usize, seconds: f64, stream: Stream, is_last: bool) -> Result<Answers, Failure> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores)?;
+    if is_last {
+        // From then on the thread runs when no other wants to.
+        let thread = gettid().as_raw_nonzero().to_string();
+        let told = Command::new("chrt").args(["--idle", "--pid", "0", &thread]).status();
+        let told = told.map_err(|error| format!("chrt: {error}"))?;
+        if !told.success() {
+            return Err("`chrt` does not change the priority of a thread".into());
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(LocalSet::new().block_on(&runtime, async move {
+        let line = Line::new(address, stream, seconds);
+        line.clone().send().await;
+        line.answers.take()
+    }))
 }
 
 /// A stream on its way.
@@ -105,6 +127,7 @@ struct Line {
     address: String,
     stream: Stream,
     begun: Instant,
+    counts_from: Instant,
     end: Instant,
     next: Cell<usize>,
     /// When the requests were to be sent that no connection has taken yet.
@@ -122,7 +145,8 @@ impl Line {
             address: address.to_owned(),
             stream,
             begun,
-            end: begun + Duration::from_secs_f64(seconds),
+            counts_from: begun + WARM_UP,
+            end: begun + WARM_UP + Duration::from_secs_f64(seconds),
             next: Cell::new(0),
             due: RefCell::default(),
             is_due: Notify::new(),
@@ -181,8 +205,8 @@ impl Line {
     fn give_up(&self) {
         let mut due = self.due.borrow_mut();
         while due.front().is_some_and(|first| first.elapsed() > FREE_CONNECTION) {
-            due.pop_front();
-            self.answers.borrow_mut().held_back += 1;
+            let counts = due.pop_front().is_some_and(|due| due >= self.counts_from);
+            self.answers.borrow_mut().held_back += usize::from(counts);
         }
     }
 
@@ -201,8 +225,10 @@ impl Line {
             let request = &self.stream.requests[place % self.stream.requests.len()];
             let answered = timeout(PATIENCE, exchange(&self.address, &mut stream, request, &mut buffer)).await;
             let latency = due.elapsed().as_secs_f64() * 1e3;
+            let counts = due >= self.counts_from;
             let mut answers = self.answers.borrow_mut();
             match answered {
+                Ok(Ok(200..=299 | 429 | 503)) if !counts => {}
                 Ok(Ok(200..=299)) => answers.served.push(latency),
                 Ok(Ok(429 | 503)) => answers.refused.push(latency),
                 Ok(Ok(status)) => answers.failed.push(format!("answered {status}")),

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use convoke_test_support::{Cluster, Program};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -20,7 +22,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::Failure;
+use crate::{Failure, setting::Setting};
 
 /// What it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +57,15 @@ impl Shared {
 }
 
 impl Proxy {
-    /// Starts one in front of the PostgreSQL at this URL.
-    pub async fn start(database: &str) -> Result<Self, Failure> {
+    /// Starts one in front of this PostgreSQL, and gives the service, in this folder, that knows no other way to it.
+    pub async fn between(setting: &Setting, folder: &Path, cluster: &Cluster) -> Result<(Self, Program), Failure> {
+        let database = cluster.url();
+        let proxy = Self::start(&database).await?;
+        let program = setting.program(folder, &proxy.url(&database)).at_fixed_addresses()?;
+        Ok((proxy, program))
+    }
+
+    async fn start(database: &str) -> Result<Self, Failure> {
         let target = host_of(database).ok_or("no host in the database's URL")?.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -66,7 +75,7 @@ impl Proxy {
     }
 
     /// The database's URL, through this.
-    pub fn url(&self, database: &str) -> String {
+    fn url(&self, database: &str) -> String {
         host_of(database).map_or_else(String::new, |host| database.replacen(host, &self.address.to_string(), 1))
     }
 

@@ -1,7 +1,7 @@
 //! The service and its clients on a core each, so that neither takes from the other: the service, its database (SQLite)
 //! and all it does on the first, load on the second.
 
-use std::{path::Path, rc::Rc};
+use std::path::Path;
 
 use convoke_test_support::{Process, Program};
 use tempfile::TempDir;
@@ -73,7 +73,7 @@ impl Stage {
 
     /// How many requests a second are answered when every client asks as soon as it is answered.
     pub fn capacity(&self, tenant: &Tenant, seconds: f64) -> Result<f64, Failure> {
-        let answers = self.load(seconds, vec![(tenant, None, CLIENTS)])?;
+        let answers = self.load(seconds, &[(tenant, None, CLIENTS)])?;
         let [answers] = answers.as_slice() else { return Err("one stream, one answer".into()) };
         match answers.failed.first() {
             Some(failed) => Err(format!("{} of all requests failed: {failed}", answers.failed.len()).into()),
@@ -82,16 +82,13 @@ impl Stage {
     }
 
     /// Load of several tenants at once: of each, how many requests a second, and over how many connections at most.
-    pub fn load(&self, seconds: f64, of: Vec<(&Tenant, Option<f64>, usize)>) -> Result<Vec<Answers>, Failure> {
-        let of: Vec<_> = of.into_iter().map(|(tenant, rate, most)| (tenant.clone(), rate, most)).collect();
-        open_loop::send(&self.process.address, LOAD_CORE, seconds, move || {
-            let stream = |(tenant, rate, connections): (Tenant, _, _)| Stream {
-                requests: Rc::new(tenant.requests()),
-                rate,
-                connections,
-            };
-            of.into_iter().map(stream).collect()
-        })
+    pub fn load(&self, seconds: f64, of: &[(&Tenant, Option<f64>, usize)]) -> Result<Vec<Answers>, Failure> {
+        let stream = |(tenant, rate, connections): &(&Tenant, _, _)| Stream {
+            requests: tenant.requests(),
+            rate: *rate,
+            connections: *connections,
+        };
+        open_loop::send(&self.process.address, LOAD_CORE, seconds, of.iter().map(stream).collect())
     }
 }
 
