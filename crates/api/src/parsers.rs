@@ -13,6 +13,7 @@ use crate::{
     entity_tag::EntityTag,
     idempotency,
     input::Mistakes,
+    position::{self, CONVOKE_POSITION},
     prefer::{PREFER, Wait},
     problem::Problem,
     request_id::{RequestId, X_REQUEST_ID},
@@ -64,6 +65,16 @@ pub fn is_known(values: &[&[u8]], version: i64) -> (bool, String) {
     let tag = EntityTag::of(&document);
     let known = tag.is_known_to(&headers(&header::IF_NONE_MATCH, values));
     (known, String::from_utf8_lossy(tag.header_value().as_bytes()).into_owned())
+}
+
+/// The position in headers `Convoke-Position`, as it is written; nothing without one.
+///
+/// # Errors
+/// The problem that is answered.
+pub fn position(values: &[&[u8]]) -> Result<Option<String>, Value> {
+    let mut mistakes = Mistakes::default();
+    let position = position::sent(&headers(&CONVOKE_POSITION, values), &mut mistakes);
+    mistakes.accept(Some(position.map(|position| position.to_string()))).map_err(|problem| shown(&problem))
 }
 
 /// The name of a request with these headers `X-Request-Id`.

@@ -28,6 +28,16 @@ pub fn if_none_match(data: &[u8]) {
     }
 }
 
+/// `Convoke-Position`: one or none, and only in the form in which it was told.
+pub fn position(data: &[u8]) {
+    let values = crate::lines(data);
+    match parsers::position(&values) {
+        Ok(Some(position)) => assert!(values.contains(&position.as_bytes())),
+        Ok(None) => {}
+        Err(problem) => crate::assert_refusal(&problem),
+    }
+}
+
 /// `X-Request-Id`: a request has a name that fits a header and a line of the log, its own if that will do.
 pub fn request_id(data: &[u8]) {
     let values = crate::lines(data);

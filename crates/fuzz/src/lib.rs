@@ -40,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     target("issuer-keys", tokens::keys),
     target("jwt", tokens::jwt),
     target("jwt-claims", tokens::claims),
+    target("position", headers::position),
     target("prefer", headers::prefer),
     target("query", query::list),
     target("registration", registration::registration),
