@@ -20,11 +20,11 @@ RUN cargo chef prepare --recipe-path recipe.json
 FROM chef AS build
 COPY --from=plan /source/recipe.json recipe.json
 # The layer that takes long, kept until the recipe changes.
-RUN cargo chef cook --release --locked --package convoke --recipe-path recipe.json
+RUN cargo chef cook --profile dist --locked --package convoke --recipe-path recipe.json
 COPY . .
-RUN cargo build --release --locked --package convoke \
+RUN cargo build --profile dist --locked --package convoke \
     && mkdir -p /image/usr/lib /image/usr/local/bin /data \
-    && cp target/release/convoke /image/usr/local/bin/ \
+    && cp target/dist/convoke /image/usr/local/bin/ \
     && cp "$(gcc -print-file-name=libgcc_s.so.1)" /image/usr/lib/
 
 # The C library, authorities' certificates and time zones. What distroless/cc has besides, OpenSSL and the C++ library, would
