@@ -13,7 +13,7 @@ use convoke_sandbox::{Action, Sandbox, SandboxSettings};
 
 use crate::{
     provider::{Interrupted, Interruption},
-    world::{Backend, World},
+    world::{Backend, Running, World},
 };
 
 /// Longer than a lease.
@@ -24,12 +24,13 @@ fn sandbox(world: &World) -> Sandbox {
 }
 
 /// Lets a worker run into the interruption until the operation has ended; if its process ends first, another one comes.
+/// Gives the one that is left: what it learnt last may still be on its way to the record.
 async fn run_interrupted(
     world: &World,
     operation: OperationId,
     interruptions: &[(u32, Interruption)],
     groups_made: &Arc<AtomicU32>,
-) -> Operation {
+) -> (Operation, Running) {
     let provider = |interruptions: &[_]| {
         Arc::new(Interrupted::new(sandbox(world), interruptions.to_vec(), Arc::clone(groups_made)))
     };
@@ -44,12 +45,9 @@ async fn run_interrupted(
         first.crash();
         world.environment.advance(LEASE_OVER);
         let second = world.run(provider(&[]));
-        let ended = world.ended(operation).await;
-        second.stop().await;
-        return ended;
+        return (world.ended(operation).await, second);
     };
-    first.stop().await;
-    ended
+    (ended, first)
 }
 
 async fn a_chat_is_made_once(backend: Backend) {
@@ -62,7 +60,8 @@ async fn a_chat_is_made_once(backend: Backend) {
             let world = World::new(backend).await;
             let groups_made = Arc::new(AtomicU32::new(0));
             let (chat, operation) = world.register("Once").await;
-            let ended = run_interrupted(&world, operation, &interruptions, &groups_made).await;
+            let (ended, worker) = run_interrupted(&world, operation, &interruptions, &groups_made).await;
+            worker.stop().await;
             assert_eq!(ended.status, OperationStatus::Succeeded, "{interruptions:?}");
             assert_eq!(groups_made.load(Ordering::SeqCst), 1, "{interruptions:?}");
             world.is_consistent(chat, ChatStatus::Active).await;
@@ -89,9 +88,10 @@ async fn somebody_is_removed_once(backend: Backend) {
         undisturbed.stop().await;
 
         let removal = world.remove(chat, joined.participants[1].id).await;
-        let ended = run_interrupted(&world, removal, &[(1, how)], &groups_made).await;
+        let (ended, worker) = run_interrupted(&world, removal, &[(1, how)], &groups_made).await;
         assert_eq!(ended.status, OperationStatus::Succeeded, "{how:?}");
         let removed = world.chat_until(chat, |chat| !chat.participants[1].is_in()).await;
+        worker.stop().await;
         let stay = &removed.participants[1].participations;
         assert_eq!(stay.len(), 1, "{how:?}");
         assert_eq!(stay[0].end_reason, Some(EndReason::Removed));
