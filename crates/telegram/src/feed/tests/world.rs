@@ -309,14 +309,17 @@ impl Running {
 }
 
 async fn record(store: &dyn Store, told: &Mutex<BTreeMap<(String, String), ProviderEvent>>, events: &[ProviderEvent]) {
+    // Noted first, so that whoever sees something on the record finds it among what was told.
+    {
+        let mut told = told.lock().expect("nobody panics with it");
+        for event in events {
+            let key = (event.provider_chat_id.clone(), event.key.clone());
+            let known = told.entry(key).or_insert_with(|| event.clone());
+            assert_eq!(known, event, "an event is told again as it was");
+        }
+    }
     let now = events.iter().map(|event| event.at).max().unwrap_or(Timestamp::MIN);
     store.record_events(Service::Telegram, events, now).await.expect("the database answers");
-    let mut told = told.lock().expect("nobody panics with it");
-    for event in events {
-        let key = (event.provider_chat_id.clone(), event.key.clone());
-        let known = told.entry(key).or_insert_with(|| event.clone());
-        assert_eq!(known, event, "an event is told again as it was");
-    }
 }
 
 async fn create_channel(running: &Running) -> tl::types::Channel {
