@@ -1,6 +1,7 @@
-"""Draws the dashboard: runs the service on SQLite for some minutes under a load that rises and falls, has Prometheus ask it
-for its metrics, asks Prometheus what the panels of the dashboard ask, and draws the answers where Grafana would.
-`cargo xtask deploy --picture` runs it: `picture.py --convoke PROGRAM --prometheus PROGRAM --to FILE`.
+"""Draws the dashboard: runs the service for some minutes under a load that rises and falls, on PostgreSQL, with the sandbox
+and with a Telegram on loopback, has Prometheus ask it for its metrics, asks Prometheus what the panels of the dashboard ask,
+and draws the answers where Grafana would. `cargo xtask deploy --picture` runs it:
+`picture.py --convoke PROGRAM --telegram PROGRAM --database URL --prometheus PROGRAM --to FILE`.
 """
 
 import argparse
@@ -40,26 +41,30 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--convoke", type=Path, required=True)
+    parser.add_argument("--telegram", type=Path, required=True)
+    parser.add_argument("--database", required=True)
     parser.add_argument("--prometheus", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     arguments = parser.parse_args()
     dashboard = json.loads(DASHBOARD.read_text())
     with tempfile.TemporaryDirectory() as folder:
         public, admin, own = (f"127.0.0.1:{free_port()}" for _ in range(3))
-        service = start_service(arguments.convoke, folder, public, admin)
+        telegram = Telegram(arguments.telegram)
+        settings = environment(public, admin) | telegram.settings | {"CONVOKE__DATABASE__URL": arguments.database}
+        service = start_service(arguments.convoke, folder, settings, admin)
         prometheus = None
         try:
             token = subprocess.run(
                 [arguments.convoke.resolve(), "token", "create", "--tenant", "acme", "--subject", "ann",
                  "--scope", "chats:read,chats:write"],
-                cwd=folder, env=environment(public, admin), capture_output=True, text=True, check=True,
+                cwd=folder, env=settings, capture_output=True, text=True, check=True,
             ).stdout.strip()
             prometheus = start_prometheus(arguments.prometheus, Path(folder), admin, own)
             begun = time.time()
-            run_load(f"http://{public}", token)
+            run_load(f"http://{public}", token, telegram)
             draw(dashboard, own, begun + RATE, time.time(), arguments.to)
         finally:
-            for process in (service, prometheus):
+            for process in (service, prometheus, telegram.process):
                 if process is not None:
                     process.terminate()
                     process.wait()
@@ -84,8 +89,27 @@ def environment(public: str, admin: str) -> dict[str, str]:
     }
 
 
-def start_service(program: Path, folder: str, public: str, admin: str) -> subprocess.Popen:
-    service = subprocess.Popen([program.resolve(), "serve"], cwd=folder, env=environment(public, admin), stdout=subprocess.DEVNULL)
+class Telegram:
+    """The example of crates/telegram-test-server: it prints settings, and then does what it is told, line by line."""
+
+    def __init__(self, program: Path) -> None:
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.settings: dict[str, str] = {}
+        while "CONVOKE__TELEGRAM__SESSION" not in self.settings:
+            words = self.process.stdout.readline().removeprefix("export").split()
+            self.settings.update(word.split("=", 1) for word in words)
+        # Nobody reads what it answers.
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self.lock = threading.Lock()
+
+    def tell(self, line: str) -> None:
+        with self.lock:
+            self.process.stdin.write(f"{line}\n")
+            self.process.stdin.flush()
+
+
+def start_service(program: Path, folder: str, settings: dict[str, str], admin: str) -> subprocess.Popen:
+    service = subprocess.Popen([program.resolve(), "serve"], cwd=folder, env=settings, stdout=subprocess.DEVNULL)
     until(lambda: OPENER.open(f"http://{admin}/readyz", timeout=5).status == 200)
     return service
 
@@ -117,7 +141,7 @@ def until(is_so) -> None:
         time.sleep(0.1)
 
 
-def run_load(service: str, token: str) -> None:
+def run_load(service: str, token: str, telegram: Telegram) -> None:
     """Clients that register, join, read and remove; sometimes they ask for what is not there."""
     begun = time.monotonic()
     chats: list[str] = []
@@ -141,14 +165,18 @@ def run_load(service: str, token: str) -> None:
     def write(number: int) -> None:
         chance = random.Random(number)
         while wait(chance):
-            chat = ask("POST", "/chats", {"title": f"Project {chance.randrange(1000)}"}).get("id")
+            messenger = chance.choice(["telegram", "sandbox", "sandbox", "sandbox"])
+            chat = ask("POST", "/chats", {"title": f"Project {chance.randrange(1000)}", "service": messenger}).get("id")
             if chat is None:
                 continue
             chats.append(chat)
             earlier = chance.choice(chats[-50:])
             link = ask("GET", f"/chats/{earlier}/invitation").get("invitation")
-            if link and chance.random() < 0.6:
-                ask("POST", f"{link}/join", form={"username": f"guest{chance.randrange(300)}", "firstname": "Guest"})
+            guest = f"guest{chance.randrange(300)}"
+            if link and "/sandbox/" not in link:
+                telegram.tell(f"join {guest} {link}")
+            elif link and chance.random() < 0.6:
+                ask("POST", f"{link}/join", form={"username": guest, "firstname": "Guest"})
             people = ask("GET", f"/chats/{earlier}").get("participants", [])
             if len(people) > 1 and chance.random() < 0.2:
                 ask("DELETE", f"/chats/{earlier}/participants/{people[-1]['id']}")
@@ -247,14 +275,21 @@ def draw_lines(axes, panel: dict, prometheus: str, begin: float, end: float) -> 
         axes.set_yticks([])
         return
     axes.set_ylim(bottom=0)
+    explain(axes, number)
+
+
+def explain(axes, number: int) -> None:
+    """The legend: below, in two columns where their names are short enough for it."""
+    names = axes.get_legend_handles_labels()[1]
+    columns = 2 if number > 3 and max(map(len, names)) <= 28 else 1
     shown = axes.legend(
-        loc="upper left", bbox_to_anchor=(-0.02, -0.12), ncols=2 if number > 3 else 1, fontsize=5.5, frameon=False,
+        loc="upper left", bbox_to_anchor=(-0.02, -0.12), ncols=columns, fontsize=5.5, frameon=False,
         labelcolor=TEXT, handlelength=1, columnspacing=1, labelspacing=0.25,
     )
     # A legend that is longer than its place is cut, as Grafana scrolls it.
-    for label in shown.get_texts()[6:]:
+    for label in shown.get_texts()[3 * columns:]:
         label.set_visible(False)
-    for handle in shown.legend_handles[6:]:
+    for handle in shown.legend_handles[3 * columns:]:
         handle.set_visible(False)
 
 

@@ -115,23 +115,28 @@ pub async fn run(arguments: &BenchArguments) -> Result<(), Failure> {
         let bench = Bench::start(arguments, &tenants, Form::WithoutEvents).await?;
         if wanted(&[Part::Detail]) {
             detail::measure(&bench, &mut figures).await?;
+            figures.write(&arguments.figures)?;
         }
         if wanted(&[Part::Lists]) {
             lists::measure(&bench, &mut figures).await?;
+            figures.write(&arguments.figures)?;
         }
         if wanted(&[Part::Process]) {
             process::measure(&bench, &mut figures).await?;
+            figures.write(&arguments.figures)?;
         }
         if wanted(&[Part::Joins]) {
             joins::measure(&bench, &mut figures).await?;
+            figures.write(&arguments.figures)?;
         }
         if wanted(&[Part::Registrations]) {
             registrations::measure(&bench, &mut figures).await?;
+            figures.write(&arguments.figures)?;
         }
         if wanted(&[Part::Operations]) {
             operations::measure(&bench, &mut figures).await?;
+            figures.write(&arguments.figures)?;
         }
-        figures.write(&arguments.figures)?;
     }
     if wanted(&[Part::Sqlite]) {
         sqlite::measure(arguments, &mut figures)?;

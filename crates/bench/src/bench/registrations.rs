@@ -20,8 +20,7 @@ const LONE: usize = 300;
 pub async fn measure(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     // The API alone: what follows from a registration is measured by itself, and would share the machine here.
     let service = bench.program.serve("api")?;
-    let mut client = service.client()?;
-    client.post(PATH, CHAT)?;
+    service.client()?.post(PATH, CHAT)?;
     let statement = limit::last_statement(&bench.sql, "with input as %").await?;
     let same = Script::new(&with_values(&statement)?);
     let bare = Script::new(&bare_insert());
@@ -35,6 +34,7 @@ pub async fn measure(bench: &Bench, figures: &mut Figures) -> Result<(), Failure
     let what = "registrations, 32 clients, beside the same statement committed one at a time by as many";
     figures.put("30", ratio(what, "a second", measured, 1.5, 2.2));
 
+    let mut client = service.client()?;
     let mut lone = || {
         let times: Result<Vec<f64>, Failure> =
             (0..LONE).map(|_| Ok(client.post(PATH, CHAT)?.time.as_secs_f64() * 1e3)).collect();
