@@ -28,15 +28,17 @@ impl HoldOff {
         self.0.get().filter(|until| *until > Instant::now())
     }
 
-    /// Has the connection left alone from now on: the longer, the more of them there are.
+    /// Has the connection left alone from now on: the longer, the more of them there are. When it can't be longer, the
+    /// next ones come in between: as many as were refused at once would be back at once otherwise, and again after that.
     pub(crate) fn begin(&self, now: Instant) {
         thread_local! {
             /// When the next refusal of this thread is to be, if they are to keep their distance.
             static NEXT: Cell<Option<Instant>> = const { Cell::new(None) };
         }
         let next = NEXT.get().map_or(now, |next| next.max(now)) + PACE;
-        NEXT.set(Some(next.min(now + LONGEST)));
-        self.0.set(Some(next.clamp(now + SHORTEST, now + LONGEST)));
+        let next = if next > now + LONGEST { now + LONGEST / 2 } else { next };
+        NEXT.set(Some(next));
+        self.0.set(Some(next.max(now + SHORTEST)));
     }
 }
 
@@ -50,7 +52,10 @@ mod tests {
         let refused: Vec<_> = (0..3_000).map(|_| HoldOff::default()).inspect(|one| one.begin(now)).collect();
         let times: Vec<_> = refused.iter().map(|one| one.until().unwrap() - now).collect();
         assert_eq!((times[0], times[49], times[199]), (SHORTEST, SHORTEST, PACE * 200));
-        assert!(times.is_sorted() && times[2_999] == LONGEST);
+        assert!(times.iter().all(|time| (SHORTEST..=LONGEST).contains(time)));
+        let most_at_once = times.chunk_by(|one, other| one == other).map(<[_]>::len).max();
+        let at = |time: Duration| times.iter().filter(|other| **other == time).count();
+        assert_eq!((most_at_once, at(LONGEST / 4), at(LONGEST * 3 / 4)), (Some(50), 1, 8), "they come back evenly");
         // Later on nothing of it is left.
         tokio::time::advance(2 * LONGEST).await;
         assert_eq!(refused[2_999].until(), None);
