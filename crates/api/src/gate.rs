@@ -15,11 +15,11 @@ use tokio::{
 
 /// How long a request may wait for its turn: the answer is to be there before anybody wonders, and together with what a
 /// database may take (2 s) within the time in which 503 is promised.
-const PATIENCE: Duration = Duration::from_millis(350);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How many requests of one tenant may wait: as many clients as may ask again and again without one being refused. They
-/// wait for a quarter of a second for one core; whoever waits costs less than being refused again and again.
-const WAITING_OF_ONE: usize = 2048;
+/// wait for a tenth of a second for one core; whoever waits costs less than being refused again and again.
+const WAITING_OF_ONE: usize = 1024;
 
 /// How many may wait in all.
 const WAITING: usize = 4096;
