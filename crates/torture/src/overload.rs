@@ -29,7 +29,7 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
     let first = measured()?;
     let mut before = percentile(&first, 50);
     let mut outcome = Outcome::new();
-    for (times, promised) in [(2.0, setting.scale(0.9, 0.1)), (5.0, setting.scale(0.8, 0.05))] {
+    for (times, promised) in [(2.0, setting.scale(0.9, 0.0)), (5.0, setting.scale(0.8, 0.0))] {
         let mut all = Answers::default();
         let mut goodputs = Vec::new();
         for _ in 0..rounds {
@@ -47,7 +47,7 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
                 promised * 100.0
             ),
             format!("{}; {}", spread(&goodputs), told(&all)),
-            goodput >= promised,
+            goodput >= promised && !all.served.is_empty(),
         );
         let latest = percentile(&all.refused, 99);
         outcome.promise(
