@@ -18,7 +18,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How many requests of one tenant may wait: as many clients as may ask again and again without one being refused. They
-/// wait for a tenth of a second for one core; whoever waits costs less than being refused again and again.
+/// wait for about a tenth of a second for one core; whoever waits costs less than being refused again and again.
 const WAITING_OF_ONE: usize = 1024;
 
 /// How many may wait in all.
