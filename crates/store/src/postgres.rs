@@ -53,6 +53,7 @@ use tokio::{
 use crate::{
     Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, Migrate, NewChat, NewRemoval, Position,
     Progress, Reader, Reads, Registration, Removal, ReplicaOptions, Repository,
+    counts::near_page,
     error::{Result, StoreError},
     lanes::Turns,
     measure,
@@ -222,7 +223,7 @@ impl Reads for PostgresStore {
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-        if let Some(direction) = list::is_near(query) {
+        if let Some(direction) = near_page(query) {
             let page = self
                 .reads
                 .read(|shared| async move { list::near_page(shared.queries(), tenant, query, direction).await });

@@ -257,7 +257,8 @@ pub const KEYS: &[Key] = &[
         "64",
         POSITIVE,
         "how many requests that only read are worked on at once. Those beyond wait a little, the tenants taking turns; if \
-         that does not help, they are answered 503. Without it: 32 for each thread of `server.workers`",
+         that does not help, they are answered 503. Without it: 32 for each thread of `server.workers`, on \
+         SQLite 8",
     ),
     key(
         "limits.concurrent_writes",
