@@ -28,15 +28,13 @@ pub struct Limits {
     pub rate: Option<RateLimit>,
     /// How many requests that only read are worked on at once.
     pub reads: usize,
-    /// Whether most of these are answered by the thread that takes them, without waiting for anything.
-    pub reads_on_the_spot: bool,
     /// How many requests that change something are worked on at once.
     pub writes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rate: None, reads: 64, reads_on_the_spot: false, writes: 256 }
+        Self { rate: None, reads: 64, writes: 256 }
     }
 }
 
@@ -66,8 +64,8 @@ impl Admission {
     pub fn new(limits: &Limits) -> Self {
         Self {
             rate_limits: limits.rate.map(RateLimits::new),
-            reads: Gate::new(limits.reads, limits.reads_on_the_spot),
-            writes: Gate::new(limits.writes, false),
+            reads: Gate::new(limits.reads),
+            writes: Gate::new(limits.writes),
             refusals: Refusals::new(),
             refused_for_rate: counter!("convoke_http_refusals_total", "reason" => "rate_limit"),
             refused_for_load: counter!("convoke_http_refusals_total", "reason" => "load"),

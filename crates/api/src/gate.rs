@@ -15,27 +15,20 @@ use tokio::{
 
 /// How long a request may wait for its turn: the answer is to be there before anybody wonders, and together with what a
 /// database may take (2 s) within the time in which 503 is promised.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How many requests of one tenant may wait at most; fewer where not as many get their turn while one of them has patience.
-/// Who waits costs less than who is refused again and again, if only it is let in in the end.
-const WAITING_OF_ONE: usize = 2048;
-
-/// How many of one tenant may wait in any case: fewer tell nothing of how many get their turn.
-const WAITING_OF_ONE_AT_LEAST: usize = 64;
-
-/// How many may wait at most while it is not known how many get their turn.
-const WAITING_OF_ONE_AT_FIRST: usize = 1024;
+/// How many requests of one tenant may wait: as many clients as may ask again and again without one being refused. They
+/// wait for about a tenth of a second for one core; whoever waits costs less than being refused again and again.
+const WAITING_OF_ONE: usize = 1024;
 
 /// How many may wait in all.
-const WAITING: usize = 8192;
+const WAITING: usize = 4096;
 
 /// Lets a number of requests in at once. The others wait, the tenants taking turns, and a request that can't get its
 /// turn in time is refused.
 #[derive(Debug)]
 pub(crate) struct Gate {
     places: usize,
-    is_on_the_spot: bool,
     state: Mutex<State>,
 }
 
@@ -43,24 +36,12 @@ pub(crate) struct Gate {
 struct State {
     /// How many places are taken.
     taken: usize,
-    /// Who waits, of each tenant by itself; nobody's line is empty.
-    lines: HashMap<TenantId, Line>,
+    /// Who waits, of each tenant the earliest first; nobody's queue is empty.
+    queues: HashMap<TenantId, VecDeque<Waiting>>,
     /// The tenants who wait, in the order of their turns.
     turns: VecDeque<TenantId>,
     /// How many wait in all.
     waiting: usize,
-}
-
-/// The requests of one tenant that wait.
-#[derive(Debug)]
-struct Line {
-    /// The earliest first.
-    waiting: VecDeque<Waiting>,
-    /// How many got their turn within the last whole stretch of [`PATIENCE`], once there was one.
-    let_in_before: Option<usize>,
-    /// When the present stretch began, and how many got their turn in it.
-    since: Instant,
-    let_in: usize,
 }
 
 #[derive(Debug)]
@@ -78,31 +59,23 @@ pub(crate) struct Place(Option<Arc<Gate>>);
 pub(crate) struct Full;
 
 impl Gate {
-    /// A gate with so many places, at least one. `is_on_the_spot` says that what is behind it mostly waits for nothing.
-    pub fn new(places: usize, is_on_the_spot: bool) -> Arc<Self> {
-        Arc::new(Self { places: places.max(1), is_on_the_spot, state: Mutex::default() })
+    /// A gate with so many places, at least one.
+    pub fn new(places: usize) -> Arc<Self> {
+        Arc::new(Self { places: places.max(1), state: Mutex::default() })
     }
 
     /// Takes a place, waiting for it if need be.
     ///
     /// # Errors
-    /// [`Full`] at once if too many wait, or once it has waited too long.
+    /// [`Full`] at once if too many wait, or after a quarter of a second.
     pub async fn enter(self: &Arc<Self>, tenant: &TenantId) -> Result<Place, Full> {
         let turn = {
             let mut state = self.lock();
             if state.taken < self.places {
                 state.taken += 1;
-                None
-            } else {
-                Some(state.queue(tenant, Instant::now())?)
+                return Ok(Place(Some(self.clone())));
             }
-        };
-        let Some(turn) = turn else {
-            let place = Place(Some(self.clone()));
-            if self.is_on_the_spot {
-                let_others_line_up().await;
-            }
-            return Ok(place);
+            state.queue(tenant, Instant::now())?
         };
         // Whoever is not let in in time goes; a place that comes at that very moment is handed on.
         timeout(PATIENCE, turn).await.map_err(|_| Full)?.map_err(|_| Full)
@@ -133,14 +106,6 @@ impl Gate {
     }
 }
 
-/// Has all requests taken in that have arrived by now. One that is answered without waiting for anything would never be
-/// seen at work by the next: the order of their arrival would decide, and not the tenants' turns.
-///
-/// By a task of its own, since `yield_now` is over when it is polled again, which actix-http does at once.
-async fn let_others_line_up() {
-    drop(tokio::spawn(async {}).await);
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(gate) = self.0.take() {
@@ -152,26 +117,35 @@ impl Drop for Place {
 impl State {
     /// Lines a request up.
     fn queue(&mut self, tenant: &TenantId, now: Instant) -> Result<oneshot::Receiver<Place>, Full> {
-        let (told, turn) = oneshot::channel();
-        let waiting = Waiting { until: now + PATIENCE, told };
-        let is_full = self.waiting >= WAITING;
-        let Some(line) = self.lines.get_mut(tenant) else {
-            if is_full {
-                return Err(Full);
-            }
-            self.lines.insert(tenant.clone(), Line::new(waiting, now));
-            self.turns.push_back(tenant.clone());
-            self.waiting += 1;
-            return Ok(turn);
+        self.let_go(tenant, now);
+        let is_first = match self.queues.get(tenant) {
+            Some(queue) if queue.len() >= WAITING_OF_ONE => return Err(Full),
+            Some(_) => false,
+            None => true,
         };
-        // While no place becomes free, nobody else lets them go.
-        self.waiting -= line.let_go(now);
-        if is_full || line.waiting.len() >= line.room(now) {
+        if self.waiting >= WAITING {
             return Err(Full);
         }
-        line.waiting.push_back(waiting);
+        let (told, turn) = oneshot::channel();
+        self.queues.entry(tenant.clone()).or_default().push_back(Waiting { until: now + PATIENCE, told });
         self.waiting += 1;
+        if is_first {
+            self.turns.push_back(tenant.clone());
+        }
         Ok(turn)
+    }
+
+    /// Forgets those of this tenant who have waited too long: while no place becomes free, nobody else does.
+    fn let_go(&mut self, tenant: &TenantId, now: Instant) {
+        let Some(queue) = self.queues.get_mut(tenant) else { return };
+        while queue.front().is_some_and(|first| first.until <= now) {
+            queue.pop_front();
+            self.waiting -= 1;
+        }
+        if queue.is_empty() {
+            self.queues.remove(tenant);
+            self.turns.retain(|waiting| waiting != tenant);
+        }
     }
 
     /// Whose turn it is: the one who has waited longest, of the tenant who is next.
@@ -179,15 +153,17 @@ impl State {
         let mut looked_at = None;
         while let Some(tenant) = self.turns.pop_front() {
             let now = *looked_at.get_or_insert_with(&now);
-            let Some(line) = self.lines.get_mut(&tenant) else { continue };
-            self.waiting -= line.let_go(now);
-            let next = line.waiting.pop_front();
-            if next.is_some() {
+            let Some(queue) = self.queues.get_mut(&tenant) else { continue };
+            let mut next = None;
+            while let Some(first) = queue.pop_front() {
                 self.waiting -= 1;
-                line.count(now);
+                if first.until > now {
+                    next = Some(first);
+                    break;
+                }
             }
-            if line.waiting.is_empty() {
-                self.lines.remove(&tenant);
+            if queue.is_empty() {
+                self.queues.remove(&tenant);
             } else {
                 self.turns.push_back(tenant);
             }
@@ -196,40 +172,6 @@ impl State {
             }
         }
         None
-    }
-}
-
-impl Line {
-    fn new(first: Waiting, now: Instant) -> Self {
-        Self { waiting: VecDeque::from([first]), let_in_before: None, since: now, let_in: 0 }
-    }
-
-    /// Forgets those who have waited too long; tells how many.
-    fn let_go(&mut self, now: Instant) -> usize {
-        let gone = self.waiting.iter().take_while(|waiting| waiting.until <= now).count();
-        self.waiting.drain(..gone);
-        gone
-    }
-
-    /// How many may wait: as many as get their turn in time.
-    fn room(&mut self, now: Instant) -> usize {
-        self.keep_time(now);
-        let in_time = self.let_in_before.map_or(WAITING_OF_ONE_AT_FIRST, |before| before.max(self.let_in));
-        in_time.clamp(WAITING_OF_ONE_AT_LEAST, WAITING_OF_ONE)
-    }
-
-    /// One got its turn.
-    fn count(&mut self, now: Instant) {
-        self.keep_time(now);
-        self.let_in += 1;
-    }
-
-    fn keep_time(&mut self, now: Instant) {
-        let stretches = now.duration_since(self.since).div_duration_f64(PATIENCE);
-        if stretches >= 1.0 {
-            self.let_in_before = Some(if stretches < 2.0 { self.let_in } else { 0 });
-            (self.since, self.let_in) = (now, 0);
-        }
     }
 }
 
@@ -257,7 +199,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tenants_take_turns() {
-        let gate = Gate::new(1, true);
+        let gate = Gate::new(1);
         let first = gate.enter(&tenant("noisy")).await.unwrap();
         let noisy = [line_up(&gate, "noisy"), line_up(&gate, "noisy"), line_up(&gate, "noisy")];
         let quiet = line_up(&gate, "quiet");
@@ -277,28 +219,9 @@ mod tests {
         assert_eq!(gate.lock().taken, 0);
     }
 
-    #[tokio::test]
-    async fn tenants_take_turns_where_nobody_waits_for_anything() {
-        let gate = Gate::new(1, true);
-        let (done, mut order) = tokio::sync::mpsc::unbounded_channel();
-        for name in ["noisy", "noisy", "noisy", "quiet"] {
-            let (gate, done) = (gate.clone(), done.clone());
-            tokio::spawn(async move {
-                let _place = gate.enter(&tenant(name)).await.unwrap();
-                done.send(name).unwrap();
-            });
-        }
-        drop(done);
-        let mut names = Vec::new();
-        while let Some(name) = order.recv().await {
-            names.push(name);
-        }
-        assert_eq!(names, ["noisy", "noisy", "quiet", "noisy"]);
-    }
-
     #[tokio::test(start_paused = true)]
     async fn who_waits_too_long_is_refused() {
-        let gate = Gate::new(1, true);
+        let gate = Gate::new(1);
         let place = gate.enter(&tenant("a")).await.unwrap();
         let early = line_up(&gate, "a");
         tokio::time::advance(PATIENCE).await;
@@ -318,10 +241,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_is_refused_at_once_and_is_only_ones_own() {
-        let gate = Gate::new(1, true);
+        let gate = Gate::new(1);
         let _place = gate.enter(&tenant("noisy")).await.unwrap();
         let mut waiting = Vec::new();
-        for _ in 0..WAITING_OF_ONE_AT_FIRST {
+        for _ in 0..WAITING_OF_ONE {
             waiting.push(line_up(&gate, "noisy"));
         }
         assert_eq!(gate.enter(&tenant("noisy")).await.unwrap_err(), Full);
@@ -329,26 +252,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn as_many_wait_as_get_their_turn_in_time() {
-        let gate = Gate::new(1, true);
-        let mut place = gate.enter(&tenant("a")).await.unwrap();
-        let mut waiting: VecDeque<_> = (0..300).map(|_| line_up(&gate, "a")).collect();
-        for next in waiting.drain(..100) {
-            drop(place);
-            place = next.await.unwrap();
-        }
-        // Then nobody gets a turn any more.
-        for room in [100, WAITING_OF_ONE_AT_LEAST, WAITING_OF_ONE_AT_LEAST] {
-            tokio::time::advance(PATIENCE).await;
-            let waiting: Vec<_> = (0..room).map(|_| line_up(&gate, "a")).collect();
-            assert_eq!(gate.enter(&tenant("a")).await.unwrap_err(), Full);
-            drop(waiting);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn who_goes_away_leaves_no_place_taken() {
-        let gate = Gate::new(1, true);
+        let gate = Gate::new(1);
         let place = gate.enter(&tenant("a")).await.unwrap();
         let gone = line_up(&gate, "a");
         let told_but_gone = line_up(&gate, "b");

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// once, and is not read until then, may still wait for a turn and be answered before a second is over. With a whole second,
 /// one in twenty answers came too late for anybody.
 const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_millis(600);
+const LONGEST: Duration = Duration::from_millis(500);
 
 /// How far apart refusals are to be on one thread, when there are many. One takes some 26 µs, and what it does to caches.
 const PACE: Duration = Duration::from_millis(1);

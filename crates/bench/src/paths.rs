@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::{App, body::to_bytes, middleware::from_fn, rt::System, test};
 use clap::ValueEnum;
-use convoke_api::{ApiSettings, ApiState, Lifecycle, Limits};
+use convoke_api::{ApiSettings, ApiState, Lifecycle};
 use convoke_domain::{EventSource, Scope, Service, Timestamp, UserProperties};
 use convoke_provider::{CreatedGroup, Lane, ProviderEvent, ProviderEventKind, SeenPerson};
 use convoke_store::{Claim, Migrate, OpenOptions, Outcome, Store};
@@ -47,10 +47,7 @@ async fn walk_here(path: HotPath, times: usize) -> Result<(), Failure> {
     store.create_token(&kept).await?;
     let authorization = ("Authorization", format!("Bearer {}", token.expose()));
     let lifecycle = Arc::new(Lifecycle::new());
-    // As the program has it on SQLite.
-    let limits = Limits { reads_on_the_spot: true, ..Limits::default() };
-    let settings = ApiSettings { limits, ..ApiSettings::default() };
-    let state = Arc::new(ApiState::new(store.clone(), environment, settings, lifecycle));
+    let state = Arc::new(ApiState::new(store.clone(), environment, ApiSettings::default(), lifecycle));
     let app = App::new().wrap(from_fn(convoke_api::frame)).configure(convoke_api::configure(state));
     let app = test::init_service(app).await;
 

@@ -216,7 +216,7 @@ pub struct Limits {
     /// How many at once, if not as many as in a second.
     #[serde(default, deserialize_with = "value::plain_option")]
     pub burst: Option<NonZeroU32>,
-    /// How many reads are worked on at once, if not as many for each thread as suit the database.
+    /// How many reads are worked on at once, if not `READS_OF_A_THREAD` for each thread.
     #[serde(default, deserialize_with = "value::plain_option")]
     pub concurrent_reads: Option<NonZeroU32>,
     /// How many writes are worked on at once.

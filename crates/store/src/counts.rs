@@ -11,14 +11,7 @@ use convoke_domain::{ChatQuery, Direction, Timestamp};
 pub const SPLIT_ABOVE: i64 = 5_000;
 
 /// How many rows a page may skip without the spans being asked.
-const PLAIN_OFFSET: u64 = 1_000;
-
-/// The order of a page near the beginning, which is found at once without any span: that of registration, without bounds.
-pub fn near_page(query: &ChatQuery) -> Option<Direction> {
-    let filter = &query.filter;
-    let is_plain = filter.ids.is_empty() && filter.registered_from.is_none() && filter.registered_to.is_none();
-    query.sort.by_registration().filter(|_| is_plain && query.offset() <= PLAIN_OFFSET)
-}
+pub const PLAIN_OFFSET: u64 = 1_000;
 
 /// How fine a span is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

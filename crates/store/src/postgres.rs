@@ -53,7 +53,6 @@ use tokio::{
 use crate::{
     Changes, ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, Migrate, NewChat, NewRemoval, Position,
     Progress, Reader, Reads, Registration, Removal, ReplicaOptions, Repository,
-    counts::near_page,
     error::{Result, StoreError},
     lanes::Turns,
     measure,
@@ -223,7 +222,7 @@ impl Reads for PostgresStore {
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-        if let Some(direction) = near_page(query) {
+        if let Some(direction) = list::is_near(query) {
             let page = self
                 .reads
                 .read(|shared| async move { list::near_page(shared.queries(), tenant, query, direction).await });

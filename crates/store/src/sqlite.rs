@@ -33,7 +33,7 @@ use convoke_domain::{
     ChatFilter, ChatId, ChatQuery, Environment, Operation, OperationId, PageSize, TenantId, WalkPosition,
 };
 use diesel::{
-    Connection as _, SqliteConnection,
+    SqliteConnection,
     migration::{Migration, MigrationSource},
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -172,13 +172,6 @@ impl Reads for SqliteStore {
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-        // Its total and its chats are of one snapshot.
-        let page = |connection: &mut SqliteConnection| connection.transaction(|c| list::page(c, tenant, query));
-        if list::is_at_hand(query)
-            && let Some(page) = self.threads.look_up(page)
-        {
-            return Ok(page);
-        }
         let (tenant, query) = (tenant.clone(), query.clone());
         self.threads.read(move |connection| list::page(connection, &tenant, &query)).await
     }

@@ -58,7 +58,7 @@ async fn without_a_limit_nothing_is_said_of_one(backend: Backend) {
 }
 
 async fn who_sends_slowly_or_waits_keeps_nobody_out(backend: Backend) {
-    let service = start(backend, Limits { reads: 1, writes: 1, ..Limits::default() }).await;
+    let service = start(backend, Limits { reads: 1, writes: 1, rate: None }).await;
     let head = format!(
         "POST {CHATS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
          Content-Length: 100\r\n\r\n{{",

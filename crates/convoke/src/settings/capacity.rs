@@ -3,16 +3,12 @@
 use std::{num::NonZeroUsize, thread::available_parallelism};
 
 use convoke_api::RateLimit;
-use convoke_store::DatabaseUrl;
 
 use super::Settings;
 
-/// How many reads one thread works on at once if nothing is said: enough to keep PostgreSQL busy, and few enough for each
+/// How many reads one thread works on at once if nothing is said: enough to keep a database busy, and few enough for each
 /// of them to be answered soon.
-const READS_OF_A_THREAD: usize = 32;
-
-/// The same on SQLite, which reads on the processors that answer: the fewer at once, the sooner it is another tenant's turn.
-const READS_OF_A_THREAD_ON_SQLITE: usize = 8;
+pub const READS_OF_A_THREAD: usize = 32;
 
 /// How many files are left for everything that is no client: databases, the listener for operators, the program itself.
 const OTHER_FILES: u64 = 512;
@@ -47,15 +43,12 @@ impl Settings {
     pub fn taken_on(&self, threads: NonZeroUsize) -> convoke_api::Limits {
         let limits = &self.limits;
         let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let on_sqlite = matches!(self.database.url, DatabaseUrl::Sqlite(_));
-        let reads_of_a_thread = if on_sqlite { READS_OF_A_THREAD_ON_SQLITE } else { READS_OF_A_THREAD };
         convoke_api::Limits {
             rate: limits.requests_per_second.map(|requests_per_second| RateLimit {
                 requests_per_second,
                 burst: limits.burst.unwrap_or(requests_per_second),
             }),
-            reads: limits.concurrent_reads.map_or(reads_of_a_thread * threads.get(), |reads| number(reads.get())),
-            reads_on_the_spot: on_sqlite,
+            reads: limits.concurrent_reads.map_or(READS_OF_A_THREAD * threads.get(), |reads| number(reads.get())),
             writes: number(limits.concurrent_writes.get()),
         }
     }

@@ -257,8 +257,7 @@ pub const KEYS: &[Key] = &[
         "64",
         POSITIVE,
         "how many requests that only read are worked on at once. Those beyond wait a little, the tenants taking turns; if \
-         that does not help, they are answered 503. Without it: 32 for each thread of `server.workers`, on \
-         SQLite 8",
+         that does not help, they are answered 503. Without it: 32 for each thread of `server.workers`",
     ),
     key(
         "limits.concurrent_writes",

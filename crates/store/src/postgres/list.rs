@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ChatPage, ChatWalk, DOCUMENT_VERSION,
-    counts::{PagePlace, PagePlan, Step},
+    counts::{PLAIN_OFFSET, PagePlace, PagePlan, Step},
     document,
     error::StoreError,
 };
@@ -26,6 +26,13 @@ const COMMON_SIZES: [u32; 6] = [10, 20, 25, 50, 100, 200];
 
 /// A chat on a page: registration, id, document and its form.
 type Row = (i64, Uuid, String, i32);
+
+/// The order in which a page near the beginning is found at once: that of registration, without bounds.
+pub fn is_near(query: &ChatQuery) -> Option<Direction> {
+    let filter = &query.filter;
+    let is_plain = filter.ids.is_empty() && filter.registered_from.is_none() && filter.registered_to.is_none();
+    query.sort.by_registration().filter(|_| is_plain && query.offset() <= PLAIN_OFFSET)
+}
 
 /// A page near the beginning and the total, in one statement and so from one snapshot.
 pub async fn near_page(

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ChatDocument, ChatInvitation, ChatPage, ChatWalk, DOCUMENT_VERSION,
-    counts::{Counts, Level, PagePlan, Step, near_page},
+    counts::{Counts, Level, PLAIN_OFFSET, PagePlan, Step},
     document,
     error::{Result, StoreError},
     rows,
@@ -61,14 +61,6 @@ pub fn find_invitation(
     .transpose()
 }
 
-/// How long a page is at most that is read where it is asked for: others wait meanwhile.
-const SHORT_PAGE: u32 = 50;
-
-/// Whether a page takes hardly longer than a single chat does.
-pub fn is_at_hand(query: &ChatQuery) -> bool {
-    near_page(query).is_some() && query.size.get() <= SHORT_PAGE
-}
-
 pub fn page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
     let (total, keys) = keys_of_page(connection, tenant, query)?;
     Ok(ChatPage { documents: documents(connection, tenant, &keys)?, total })
@@ -77,6 +69,8 @@ pub fn page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQu
 /// How many chats match, and which are on the page.
 fn keys_of_page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQuery) -> Result<(u64, Vec<Id>)> {
     let (filter, size) = (&query.filter, i64::from(query.size.get()));
+    let has_dates = filter.registered_from.is_some() || filter.registered_to.is_some();
+    let is_near = !has_dates && query.offset() <= PLAIN_OFFSET;
     let Some(plan) = PagePlan::new(query, Vec::new()) else {
         let total: i64 = matching(tenant, filter).select(count_star()).get_result(connection)?;
         let keys = ordered(matching(tenant, filter), &query.sort)
@@ -85,7 +79,7 @@ fn keys_of_page(connection: &mut SqliteConnection, tenant: &TenantId, query: &Ch
             .limit(size);
         return Ok((u64::try_from(total).unwrap_or(0), keys.load(connection)?));
     };
-    let (total, filter, skip) = if near_page(query).is_some() {
+    let (total, filter, skip) = if is_near {
         let total = grand_total(connection, tenant)?.matching(filter.is_active);
         (u64::try_from(total).unwrap_or(0), filter.clone(), query.offset())
     } else {

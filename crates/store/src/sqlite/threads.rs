@@ -98,8 +98,8 @@ impl Threads {
         call.end(in_time(self.read_at_leisure(question)).await)
     }
 
-    /// Asks for one row by its key, or for a few in the order of an index, on the caller's own thread: that takes hardly
-    /// longer than to hand it to another thread and back. Nothing if no connection is free, or if it did not succeed: then it is for [`Self::read`],
+    /// Asks for one row by its key, on the caller's own thread: that takes a few microseconds, less than to hand it to
+    /// another thread and back. Nothing if no connection is free, or if it did not succeed: then it is for [`Self::read`],
     /// which has time.
     pub fn look_up<T>(&self, question: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Option<T> {
         let mut connection = self.here.iter().find_map(free)?;

@@ -8,7 +8,6 @@ use convoke_domain::{ChatFilter, ChatId, ChatQuery, Operation, OperationId, Page
 use super::Replica;
 use crate::{
     ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, PostgresStore, Reads,
-    counts::near_page,
     error::Result,
     measure,
     postgres::{SLOW_DEADLINE, list, read},
@@ -47,7 +46,7 @@ impl Reads for ReplicaFirst<'_> {
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-        let page = if let Some(direction) = near_page(query) {
+        let page = if let Some(direction) = list::is_near(query) {
             let page = self
                 .replica
                 .ask(self.freshness, |at| async move { list::near_page(at.queries(), tenant, query, direction).await });

@@ -4,7 +4,7 @@ use convoke_domain::{ChatFilter, Direction, Sort, SortField, SortKey};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::*;
-use crate::counts::{SPLIT_ABOVE, near_page};
+use crate::counts::SPLIT_ABOVE;
 
 /// How many chats are on a page.
 const SIZE: u64 = 20;
@@ -22,7 +22,7 @@ async fn both(store: &PostgresStore, query: &ChatQuery) -> ((u64, Vec<String>), 
         &format!("select document {MATCHING} order by {order} offset $5 limit $6"),
     );
     let found = store.pool.snapshot(MINUTE, |work| async move {
-        let found = match near_page(query) {
+        let found = match list::is_near(query) {
             Some(direction) => list::near_page(&work, acme, query, direction).await?,
             None => list::any_page(&work, acme, query).await?,
         };
