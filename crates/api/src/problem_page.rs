@@ -58,12 +58,13 @@ mod tests {
             let page = about(kind);
             assert!(page.contains(kind.entry().slug) && page.contains(&kind.entry().status.to_string()));
             assert!(page.starts_with("<!DOCTYPE html>"));
+            assert!(!page.contains('`'), "what is code is shown as code: {page}");
         }
     }
 
     #[test]
     fn everything_is_escaped() {
-        let page = for_visitor(&Problem::new(ProblemKind::NotFound, "<script>&\""));
-        assert!(!page.contains("<script>"), "{page}");
+        let page = for_visitor(&Problem::new(ProblemKind::NotFound, "`<script>` <script>&\""));
+        assert!(!page.contains("<script>") && page.contains("<code>&#60;script&#62;</code> &#60;"), "{page}");
     }
 }
