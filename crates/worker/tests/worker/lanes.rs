@@ -44,7 +44,7 @@ async fn another_account_makes_what_one_can_not(backend: Backend) {
             let (chat, operation) = world.register("Moved on").await;
             if is_forgotten {
                 // The account is chosen again and again: it is not asked again before it said.
-                let waiting = world.put_off(operation).await;
+                let waiting = world.until(operation, |status| status == OperationStatus::WaitingForProvider).await;
                 assert_eq!(waiting.attempts, 0);
                 world.environment.advance(HOUR);
             }
@@ -65,7 +65,7 @@ async fn a_chat_waits_until_its_only_account_takes_calls(backend: Backend) {
     provider.trouble(accounts[0], Trouble::Refused(ProviderError::RetryAfter(HOUR)));
     let worker = world.run(provider.clone());
     let (chat, operation) = world.register("Later").await;
-    let waiting = world.put_off(operation).await;
+    let waiting = world.until(operation, |status| status == OperationStatus::WaitingForProvider).await;
     assert_eq!(waiting.attempts, 0);
     let usable_at = world.store.list_accounts(Service::Sandbox).await.unwrap()[0].state.cooldown_until.unwrap();
     assert!(waiting.next_attempt_at.unwrap() >= usable_at);
@@ -84,7 +84,7 @@ async fn a_chat_waits_for_an_account_to_be_there(backend: Backend) {
     let worker = world.run(Arc::new(without_accounts));
     let begun_at = world.environment.now();
     let (chat, operation) = world.register("Nobody there").await;
-    let waiting = world.put_off(operation).await;
+    let waiting = world.until(operation, |status| status == OperationStatus::WaitingForProvider).await;
     assert_eq!(waiting.attempts, 0);
     assert!(waiting.next_attempt_at.unwrap() >= begun_at.plus(Duration::from_mins(1)));
     assert!(waiting.next_attempt_at.unwrap() <= waiting.updated_at.plus(Duration::from_mins(1)));
@@ -136,7 +136,7 @@ async fn a_removal_is_the_business_of_the_groups_account(backend: Backend) {
     provider.trouble(accounts[1], Trouble::Refused(ProviderError::RetryAfter(HOUR)));
     let begun_at = world.environment.now();
     let removal = world.remove(chat, joined.participants[1].id).await;
-    let waiting = world.put_off(removal).await;
+    let waiting = world.until(removal, |status| status == OperationStatus::WaitingForProvider).await;
     assert!(waiting.next_attempt_at.unwrap() >= begun_at.plus(HOUR), "no other account could do it");
     assert!(waiting.next_attempt_at.unwrap() <= waiting.updated_at.plus(HOUR));
     world.environment.advance(HOUR);

@@ -18,7 +18,7 @@ async fn a_provider_that_takes_no_calls_is_called_again_then(backend: Backend) {
     let worker = world.run(sandbox(&world, &[Fault::RetryAfter(Duration::from_hours(1))]));
     let begun_at = world.environment.now();
     let (chat, operation) = world.register("Later").await;
-    let waiting = world.put_off(operation).await;
+    let waiting = world.until(operation, |status| status == OperationStatus::WaitingForProvider).await;
     assert_eq!(waiting.attempts, 0, "what the provider puts off is no attempt");
     let hour = Duration::from_hours(1);
     assert!(waiting.next_attempt_at.unwrap() >= begun_at.plus(hour));

@@ -134,23 +134,9 @@ impl World {
 
     /// Waits until the operation's status is as wanted.
     pub async fn until(&self, id: OperationId, wanted: impl Fn(OperationStatus) -> bool) -> Operation {
-        self.operation_until(id, |operation| wanted(operation.status)).await
-    }
-
-    /// Waits until the operation waits for a later time. One that only moves to another lane waits as well, but is due: a
-    /// worker may have it already, whose lease would be over as soon as the clock is advanced.
-    pub async fn put_off(&self, id: OperationId) -> Operation {
-        let is_put_off = |operation: &Operation| {
-            operation.status == OperationStatus::WaitingForProvider
-                && operation.next_attempt_at.is_some_and(|at| at > self.environment.now())
-        };
-        self.operation_until(id, is_put_off).await
-    }
-
-    async fn operation_until(&self, id: OperationId, wanted: impl Fn(&Operation) -> bool) -> Operation {
         for _ in 0..3_000 {
             let operation = self.operation(id).await;
-            if wanted(&operation) {
+            if wanted(operation.status) {
                 return operation;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
