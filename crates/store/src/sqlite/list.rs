@@ -1,9 +1,11 @@
-//! Reading chats. Lists choose the keys first, from an index alone, and then fetch the documents.
+//! Reading chats.
+
+use std::collections::HashMap;
 
 use convoke_domain::{
     ChatFilter, ChatId, ChatQuery, Direction, PageSize, Sort, SortField, TenantId, Timestamp, WalkPosition,
 };
-use diesel::{SqliteConnection, dsl::count_star, prelude::*, sqlite::Sqlite};
+use diesel::{SqliteConnection, connection::DefaultLoadingMode, dsl::count_star, prelude::*, sqlite::Sqlite};
 
 use super::{
     counts, events,
@@ -14,7 +16,7 @@ use crate::{
     ChatDocument, ChatInvitation, ChatPage, ChatWalk, DOCUMENT_VERSION,
     counts::{Counts, Level, PLAIN_OFFSET, PagePlan, Step},
     document,
-    error::{Result, StoreError},
+    error::Result,
     rows,
 };
 
@@ -62,24 +64,10 @@ pub fn find_invitation(
 }
 
 pub fn page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-    let (total, keys) = keys_of_page(connection, tenant, query)?;
-    Ok(ChatPage { documents: documents(connection, tenant, &keys)?, total })
-}
-
-/// How many chats match, and which are on the page.
-fn keys_of_page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQuery) -> Result<(u64, Vec<Id>)> {
-    let (filter, size) = (&query.filter, i64::from(query.size.get()));
+    let Some(plan) = PagePlan::new(query, Vec::new()) else { return sorted_page(connection, tenant, query) };
+    let filter = &query.filter;
     let has_dates = filter.registered_from.is_some() || filter.registered_to.is_some();
-    let is_near = !has_dates && query.offset() <= PLAIN_OFFSET;
-    let Some(plan) = PagePlan::new(query, Vec::new()) else {
-        let total: i64 = matching(tenant, filter).select(count_star()).get_result(connection)?;
-        let keys = ordered(matching(tenant, filter), &query.sort)
-            .select(chats::id)
-            .offset(i64::try_from(query.offset()).unwrap_or(i64::MAX))
-            .limit(size);
-        return Ok((u64::try_from(total).unwrap_or(0), keys.load(connection)?));
-    };
-    let (total, filter, skip) = if is_near {
+    let (total, filter, skip) = if !has_dates && query.offset() <= PLAIN_OFFSET {
         let total = grand_total(connection, tenant)?.matching(filter.is_active);
         (u64::try_from(total).unwrap_or(0), filter.clone(), query.offset())
     } else {
@@ -87,15 +75,29 @@ fn keys_of_page(connection: &mut SqliteConnection, tenant: &TenantId, query: &Ch
         let from = Some(Timestamp::from_millis(place.from));
         let to = Some(Timestamp::from_millis(place.to));
         if place.from > place.to {
-            return Ok((place.total, Vec::new()));
+            return Ok(ChatPage { documents: Vec::new(), total: place.total });
         }
         (place.total, ChatFilter { registered_from: from, registered_to: to, ..filter.clone() }, place.skip)
     };
-    let keys = ordered(matching(tenant, &filter), &query.sort)
+    let chats = ordered(matching(tenant, &filter), &query.sort).offset(i64::try_from(skip).unwrap_or(i64::MAX));
+    let rows = first(connection, chats, query.size.get() as usize)?;
+    Ok(ChatPage { documents: documents(connection, tenant, rows)?, total })
+}
+
+/// A page in an order, or of a filter, that needs a sort or a count. The keys come first, from an index alone if one has
+/// that order: documents are not carried through a sort.
+fn sorted_page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
+    let total: i64 = matching(tenant, &query.filter).select(count_star()).get_result(connection)?;
+    let keys: Vec<Id> = ordered(matching(tenant, &query.filter), &query.sort)
         .select(chats::id)
-        .offset(i64::try_from(skip).unwrap_or(i64::MAX))
-        .limit(size);
-    Ok((total, keys.load(connection)?))
+        .offset(i64::try_from(query.offset()).unwrap_or(i64::MAX))
+        .limit(i64::from(query.size.get()))
+        .load(connection)?;
+    let found = chats::table.filter(chats::tenant_id.eq(tenant.as_str())).filter(chats::id.eq_any(&keys)).into_boxed();
+    let mut rows = first(connection, found, keys.len())?;
+    let places: HashMap<Id, usize> = keys.into_iter().zip(0..).collect();
+    rows.sort_unstable_by_key(|row| places.get(&row.id));
+    Ok(ChatPage { documents: documents(connection, tenant, rows)?, total: u64::try_from(total).unwrap_or(0) })
 }
 
 fn grand_total(connection: &mut SqliteConnection, tenant: &TenantId) -> Result<Counts> {
@@ -146,34 +148,39 @@ pub fn walk(
             .filter(chats::registered_at.le(at))
             .filter(chats::registered_at.lt(at).or(chats::id.lt(Id(position.id.0))));
     }
-    let mut keys: Vec<(i64, Id)> = ordered(behind, &Sort::default())
-        .select((chats::registered_at, chats::id))
-        .limit(i64::from(size.get()) + 1)
-        .load(connection)?;
-    let goes_on = keys.len() > size.get() as usize;
-    keys.truncate(size.get() as usize);
-    let last = keys.last().filter(|_| goes_on);
-    let next = last.map(|(at, id)| WalkPosition { registered_at: Timestamp::from_millis(*at), id: ChatId(id.0) });
-    let keys: Vec<Id> = keys.into_iter().map(|(_, id)| id).collect();
-    Ok(ChatWalk { documents: documents(connection, tenant, &keys)?, next })
+    let size = size.get() as usize;
+    let mut rows = first(connection, ordered(behind, &Sort::default()), size + 1)?;
+    let goes_on = rows.len() > size;
+    rows.truncate(size);
+    let next = rows
+        .last()
+        .filter(|_| goes_on)
+        .map(|last| WalkPosition { registered_at: Timestamp::from_millis(last.registered_at), id: ChatId(last.id.0) });
+    Ok(ChatWalk { documents: documents(connection, tenant, rows)?, next })
 }
 
-/// The documents of these chats, in this order.
-fn documents(connection: &mut SqliteConnection, tenant: &TenantId, keys: &[Id]) -> Result<Vec<String>> {
-    let found: Vec<(Id, String, i32)> = chats::table
-        .filter(chats::tenant_id.eq(tenant.as_str()))
-        .filter(chats::id.eq_any(keys))
-        .select((chats::id, chats::document, chats::document_version))
-        .load(connection)?;
-    let mut found: std::collections::HashMap<Id, (String, i32)> =
-        found.into_iter().map(|(id, document, form)| (id, (document, form))).collect();
-    let mut documents = Vec::with_capacity(keys.len());
-    for id in keys {
-        let missing = || StoreError::Inconsistent(format!("chat {} is in an index only", id.0));
-        let (document, form) = found.remove(id).ok_or_else(missing)?;
-        documents.push(current_form(connection, tenant, ChatId(id.0), document, form)?);
-    }
-    Ok(documents)
+/// What is read of a chat in a list.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = chats, check_for_backend(Sqlite))]
+struct Row {
+    id: Id,
+    registered_at: i64,
+    document: String,
+    document_version: i32,
+}
+
+/// The first so many of these chats. Their number is not a limit of the statement, for the reason told at [`find`]; what
+/// an offset skips is skipped in the index.
+fn first(connection: &mut SqliteConnection, chats: Chats<'_>, number: usize) -> Result<Vec<Row>> {
+    let rows = chats.select(Row::as_select()).load_iter::<Row, DefaultLoadingMode>(connection)?;
+    Ok(rows.take(number).collect::<QueryResult<_>>()?)
+}
+
+/// The documents of these chats.
+fn documents(connection: &mut SqliteConnection, tenant: &TenantId, rows: Vec<Row>) -> Result<Vec<String>> {
+    rows.into_iter()
+        .map(|row| current_form(connection, tenant, ChatId(row.id.0), row.document, row.document_version))
+        .collect()
 }
 
 type Chats<'a> = chats::BoxedQuery<'a, Sqlite>;
