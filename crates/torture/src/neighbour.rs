@@ -8,8 +8,6 @@ use crate::{
     stage::Stage,
 };
 
-/// How many connections the noisy tenant may have.
-const CONNECTIONS: usize = 3_000;
 /// The neighbour's part of what can be answered, and the noisy tenant's while it keeps to its own.
 const QUIET: f64 = 0.1;
 const ORDERLY: f64 = 0.5;
@@ -29,8 +27,9 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
     let seconds = setting.scale(3.0, 1.0);
     stage.capacity(&noisy, 1.0)?;
     let capacity = stage.capacity(&noisy, setting.scale(5.0, 1.0))?;
+    let connections = Stage::connections(setting, capacity);
     let beside = |noise: f64| -> Result<(Answers, Answers), Failure> {
-        let streams = [(&quiet, Some(QUIET * capacity), 200), (&noisy, Some(noise * capacity), CONNECTIONS)];
+        let streams = [(&quiet, Some(QUIET * capacity), 200), (&noisy, Some(noise * capacity), connections)];
         let mut answers = stage.load(seconds, &streams)?.into_iter();
         answers.next().zip(answers.next()).ok_or_else(|| "two streams, two answers".into())
     };

@@ -42,6 +42,13 @@ impl Outcome {
         self.promise(promise, reached, found.is_empty());
     }
 
+    /// With what else was found.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.lines.extend(other.lines);
+        self
+    }
+
     /// Whether all promises were kept.
     pub fn is_kept(&self) -> bool {
         self.lines.iter().all(|line| line.is_kept)
