@@ -126,6 +126,9 @@ fn after(inner: &Inner, operation: &ClaimedOperation, error: ProviderError) -> O
 
 /// Writes the end of the attempt down; a few times, for a short absence of the database should not cost a whole lease.
 async fn finish(inner: &Inner, operation: &ClaimedOperation, outcome: Outcome) {
+    // All tries together take less than what is left of the lease. Extended meanwhile, it would be taken for lost whenever it
+    // has just ended in order.
+    inner.leases.forget(&operation.lease);
     for pause in [100, 400, 1_600, 0] {
         let now = inner.environment.now();
         match inner.store.finish_attempt(&operation.lease, outcome.clone(), now).await {

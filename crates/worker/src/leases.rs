@@ -14,17 +14,16 @@ use tokio::task::JoinHandle;
 pub struct Leases(Mutex<HashMap<OperationId, (Lease, JoinHandle<()>)>>);
 
 impl Leases {
-    /// Keeps a lease for as long as its task runs.
-    pub fn keep(&self, lease: Lease, task: JoinHandle<()>) {
-        // The task may have ended already, before it was kept: then there is nothing to keep.
-        if !task.is_finished() {
-            self.lock().insert(lease.operation_id, (lease, task));
-        }
+    /// Begins the work under a lease, which is kept while it goes on, or until it is forgotten.
+    pub fn keep(&self, lease: Lease, begin: impl FnOnce() -> JoinHandle<()>) {
+        // Held meanwhile: what is done at once is not forgotten before it is kept.
+        let mut kept = self.lock();
+        kept.insert(lease.operation_id, (lease, begin()));
     }
 
-    /// Forgets the lease of an operation whose attempt is over.
-    pub fn forget(&self, id: OperationId) {
-        self.lock().remove(&id);
+    /// Forgets a lease.
+    pub fn forget(&self, lease: &Lease) {
+        drop(self.take(lease));
     }
 
     /// The leases to be extended.
@@ -34,11 +33,16 @@ impl Leases {
         kept.values().map(|(lease, _)| lease.clone()).collect()
     }
 
-    /// Ends the work on an operation whose lease was lost.
-    pub fn abort(&self, id: OperationId) {
-        if let Some((_, task)) = self.lock().remove(&id) {
-            task.abort();
-        }
+    /// Ends the work under a lease; whether there was any.
+    pub fn abort(&self, lease: &Lease) -> bool {
+        self.take(lease).inspect(JoinHandle::abort).is_some()
+    }
+
+    fn take(&self, lease: &Lease) -> Option<JoinHandle<()>> {
+        let mut kept = self.lock();
+        // The operation may have been claimed again since, by this process too.
+        kept.get(&lease.operation_id).filter(|(later, _)| later == lease)?;
+        kept.remove(&lease.operation_id).map(|(_, task)| task)
     }
 
     /// Ends all work.
@@ -50,5 +54,37 @@ impl Leases {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<OperationId, (Lease, JoinHandle<()>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    fn lease(fence: i64) -> Lease {
+        let operation_id = OperationId("0198a2f4-0000-7000-8000-000000000000".parse().unwrap());
+        Lease { tenant: "acme".parse().unwrap(), operation_id, fence }
+    }
+
+    #[tokio::test]
+    async fn what_becomes_of_a_lease_is_nothing_to_a_later_one_of_the_same_operation() {
+        let leases = Leases::default();
+        leases.keep(lease(1), || tokio::spawn(pending()));
+        leases.keep(lease(2), || tokio::spawn(pending()));
+        leases.forget(&lease(1));
+        assert!(!leases.abort(&lease(1)));
+        assert_eq!(leases.all(), [lease(2)]);
+        assert!(leases.abort(&lease(2)));
+        assert_eq!(leases.all(), []);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_needs_no_lease() {
+        let leases = Leases::default();
+        leases.keep(lease(1), || tokio::spawn(async {}));
+        tokio::task::yield_now().await;
+        assert_eq!(leases.all(), []);
     }
 }

@@ -196,13 +196,11 @@ async fn drive(inner: &Arc<Inner>, attempts: &TaskTracker, stop: &CancellationTo
             let is_alone = claim.lanes.iter().any(|lane| lane.one_at_a_time && lane.name == operation.lane);
             let turn = is_alone.then(|| Turn::begin(inner, &operation.lane));
             let inner_of_task = Arc::clone(inner);
-            let task = attempts.spawn(async move {
-                let id = operation.lease.operation_id;
+            let attempt = async move {
                 attempt::run(&inner_of_task, operation).await;
-                inner_of_task.leases.forget(id);
                 drop((place, turn));
-            });
-            inner.leases.keep(lease, task);
+            };
+            inner.leases.keep(lease, || attempts.spawn(attempt));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use convoke_store::StoreError;
+use convoke_store::{Lease, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Inner, measure, pause};
@@ -26,9 +26,9 @@ pub async fn heartbeats(inner: Arc<Inner>, stop: CancellationToken) {
         }
         match inner.store.extend_leases(&leases, inner.environment.now().plus(inner.settings.lease)).await {
             Ok(lost) => {
-                for id in lost {
-                    tracing::warn!(operation = %id, "the lease was lost; its work is ended");
-                    inner.leases.abort(id);
+                let is_lost = |lease: &&Lease| lost.contains(&lease.operation_id);
+                for lease in leases.iter().filter(is_lost).filter(|lease| inner.leases.abort(lease)) {
+                    tracing::warn!(operation = %lease.operation_id, "the lease was lost; its work is ended");
                     measure::lease_lost();
                 }
             }
