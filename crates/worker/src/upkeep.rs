@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use convoke_store::{Lease, StoreError};
+use convoke_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Inner, measure, pause};
@@ -26,10 +26,12 @@ pub async fn heartbeats(inner: Arc<Inner>, stop: CancellationToken) {
         }
         match inner.store.extend_leases(&leases, inner.environment.now().plus(inner.settings.lease)).await {
             Ok(lost) => {
-                let is_lost = |lease: &&Lease| lost.contains(&lease.operation_id);
-                for lease in leases.iter().filter(is_lost).filter(|lease| inner.leases.abort(lease)) {
-                    tracing::warn!(operation = %lease.operation_id, "the lease was lost; its work is ended");
-                    measure::lease_lost();
+                for lease in leases.iter().filter(|lease| lost.contains(&lease.operation_id)) {
+                    // Or the work has come to its end meanwhile.
+                    if inner.leases.abort(lease) {
+                        tracing::warn!(operation = %lease.operation_id, "the lease was lost; its work is ended");
+                        measure::lease_lost();
+                    }
                 }
             }
             Err(error) => tracing::warn!(%error, "leases could not be extended"),
