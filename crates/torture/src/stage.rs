@@ -87,6 +87,11 @@ impl Stage {
     }
 
     /// Over how many connections more comes than this capacity, in requests a second.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a capacity is neither so large nor negative"
+    )]
     pub fn connections(setting: &Setting, capacity: f64) -> usize {
         setting.scale(CONNECTIONS, (capacity * SMALL_CONNECTIONS) as usize)
     }
