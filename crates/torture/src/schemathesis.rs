@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many examples are thought of for each operation. The other phases ask as much whatever is said, and one of the
-/// operations may run out of them early: so many make the number of cases that is promised.
+/// operations was seen to end early: so many make the number of cases that is promised.
 const EXAMPLES: (u32, u32) = (9_000, 250);
 /// How many cases that is at least.
 const CASES: (u64, u64) = (50_000, 1_500);
