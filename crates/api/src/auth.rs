@@ -81,11 +81,10 @@ pub(crate) async fn authenticate(
         Ok(caller) => {
             TokenCheck::Accepted.count();
             request.extensions_mut().insert(caller.clone());
-            // What the look-up took counts, not the time in line: the database had no part in that.
-            let spent = begun.elapsed();
             match state.admission.admit(request.request(), &caller).await {
                 Ok(()) => {
-                    let rest = having_spent(spent, next.call(request));
+                    // The time in line counts like the look-up: who waits does so for the answer, whatever is in its way.
+                    let rest = having_spent(begun.elapsed(), next.call(request));
                     return rest.await.map(ServiceResponse::map_into_boxed_body);
                 }
                 Err(problem) => problem,

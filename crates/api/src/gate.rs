@@ -14,15 +14,15 @@ use tokio::{
 };
 
 /// How long a request may wait for its turn: the answer is to be there before anybody wonders, and together with what a
-/// database may take (2 s) within the time in which 503 is promised.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// database may take (2 s) within the time in which 503 is promised (2.5 s).
+const PATIENCE: Duration = Duration::from_millis(400);
 
-/// How many requests of one tenant may wait: as many clients as may ask again and again without one being refused. They
-/// wait for about a tenth of a second for one core; whoever waits costs less than being refused again and again.
-const WAITING_OF_ONE: usize = 1024;
+/// How many requests of one tenant may wait: about as many as one core answers within that time. Whoever waits costs less
+/// than being refused again and again, for a refusal is read, checked and answered like everything else.
+const WAITING_OF_ONE: usize = 3_072;
 
-/// How many may wait in all.
-const WAITING: usize = 4096;
+/// How many may wait in all: one tenant leaves room for others.
+const WAITING: usize = 8_192;
 
 /// Lets a number of requests in at once. The others wait, the tenants taking turns, and a request that can't get its
 /// turn in time is refused.
@@ -67,7 +67,7 @@ impl Gate {
     /// Takes a place, waiting for it if need be.
     ///
     /// # Errors
-    /// [`Full`] at once if too many wait, or after a quarter of a second.
+    /// [`Full`] at once if too many wait, or after 0.4 s.
     pub async fn enter(self: &Arc<Self>, tenant: &TenantId) -> Result<Place, Full> {
         let turn = {
             let mut state = self.lock();

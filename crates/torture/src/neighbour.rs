@@ -27,7 +27,7 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
     let seconds = setting.scale(3.0, 1.0);
     stage.capacity(&noisy, 1.0)?;
     let capacity = stage.capacity(&noisy, setting.scale(5.0, 1.0))?;
-    let connections = Stage::connections(setting, capacity);
+    let connections = Stage::connections(capacity);
     let beside = |noise: f64| -> Result<(Answers, Answers), Failure> {
         let streams = [(&quiet, Some(QUIET * capacity), 200), (&noisy, Some(noise * capacity), connections)];
         let mut answers = stage.load(seconds, &streams)?.into_iter();

@@ -25,7 +25,7 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
     capacity()?;
     let first = measured()?;
     let mut before = percentile(&first, 50);
-    let connections = Stage::connections(setting, before);
+    let connections = Stage::connections(before);
     let mut outcome = Outcome::new();
     // To refuse takes a larger part of what there is where the program is not built for release.
     for (times, promised) in [(2.0, setting.scale(0.9, 0.15)), (5.0, setting.scale(0.8, 0.15))] {

@@ -17,10 +17,10 @@ use crate::{
     setting::Setting,
 };
 
-/// How many examples are thought of for each operation. The other phases ask as much whatever is said, and one of the
-/// operations was seen to end early: so many make the number of cases that is promised.
-const EXAMPLES: (u32, u32) = (9_000, 250);
-/// How many cases that is at least.
+/// How many examples are thought of for each operation: the more there have been, the longer it takes to think of another
+/// one. So Schemathesis runs again, with another seed, until there were enough cases.
+const EXAMPLES: (u32, u32) = (1_000, 250);
+/// How many cases there are to be.
 const CASES: (u64, u64) = (50_000, 1_500);
 /// How many chats with people in them are there to be asked about.
 const CHATS: usize = 3;
@@ -44,31 +44,46 @@ async fn look_at(name: &str, program: &Program, tool: &Path, setting: &Setting) 
     for number in 0..CHATS {
         people_a_chat(&api, number).await?;
     }
-    let mut command = Command::new(tool);
-    command.arg("--config-file").arg(config());
-    command.args(["run", "--checks", "all", "--mode", "all", "--continue-on-failure", "--no-color"]);
-    command.args(["--max-examples", &setting.scale(EXAMPLES.0, EXAMPLES.1).to_string()]);
-    // Chance is the same every time in the small edition; in the full one it is new, and told.
-    if setting.small {
-        command.args(["--seed", &setting.seed.to_string()]);
-    }
-    command.arg(format!("http://{}/openapi.json", process.address));
-    let output = command.env("CONVOKE_TOKEN", &token).current_dir(program.folder()).output().await?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        eprintln!("{said}{}", String::from_utf8_lossy(&output.stderr));
-    }
-    let (cases, seed) = (cases(&said), said.lines().find_map(|line| line.strip_prefix("Seed: ")).unwrap_or("?"));
     let wanted = setting.scale(CASES.0, CASES.1);
-    let reached = format!("{cases} cases, seed {seed}");
+    let (mut cases, mut seed, mut all_passed) = (0, setting.seed, true);
+    while all_passed && cases < wanted {
+        let (more, passed) = once(&process.address, program, &token, tool, seed, setting).await?;
+        cases += more;
+        all_passed = passed && more > 0;
+        seed += 1;
+    }
     let mut outcome = Outcome::new();
-    outcome.promise(format!("{name}: no answer of at least {wanted} is other than the document says"), reached, {
-        output.status.success() && cases >= wanted
-    });
+    outcome.promise(
+        format!("{name}: no answer of at least {wanted} is other than the document says"),
+        format!("{cases} cases, with seeds {} to {}", setting.seed, seed - 1),
+        all_passed,
+    );
     let log = process.log()?;
     let errors = log.lines().filter(|line| line.contains("\"level\":\"ERROR\"")).map(str::to_owned);
     outcome.never(format!("{name}: something goes wrong inside"), &errors.collect::<Vec<_>>());
     Ok(outcome)
+}
+
+/// Runs Schemathesis once: how many cases there were, and whether all of them passed. What it says of others is shown.
+async fn once(
+    address: &str,
+    program: &Program,
+    token: &str,
+    tool: &Path,
+    seed: u64,
+    setting: &Setting,
+) -> Result<(u64, bool), Failure> {
+    let mut command = Command::new(tool);
+    command.arg("--config-file").arg(config());
+    command.args(["run", "--checks", "all", "--mode", "all", "--continue-on-failure", "--no-color"]);
+    command.args(["--max-examples", &setting.scale(EXAMPLES.0, EXAMPLES.1).to_string()]);
+    command.args(["--seed", &seed.to_string()]).arg(format!("http://{address}/openapi.json"));
+    let output = command.env("CONVOKE_TOKEN", token).current_dir(program.folder()).output().await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        eprintln!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok((cases(&said), output.status.success()))
 }
 
 /// A chat in which there are people, whom Schemathesis finds in the list.

@@ -21,11 +21,9 @@ const LOAD_CORE: usize = 1;
 const CHATS: usize = 100;
 /// How many ask when it is measured what can be done.
 const CLIENTS: usize = 64;
-/// How many connections there may be when more comes than can be done: more than may wait for their turn.
-const CONNECTIONS: usize = 3_000;
-/// In the small edition there are as many as are answered in so many seconds, which is longer than any may wait: a program
-/// that is not built for release, asked by thousands, would spend all of its time on refusing.
-const SMALL_CONNECTIONS: f64 = 0.4;
+/// Over as many connections as are answered in so many seconds more comes than can be done: longer than any may wait for
+/// its turn.
+const SECONDS_OF_CONNECTIONS: f64 = 0.5;
 
 /// A running service with chats of some tenants.
 pub struct Stage {
@@ -92,8 +90,8 @@ impl Stage {
         clippy::cast_sign_loss,
         reason = "a capacity is neither so large nor negative"
     )]
-    pub fn connections(setting: &Setting, capacity: f64) -> usize {
-        setting.scale(CONNECTIONS, (capacity * SMALL_CONNECTIONS) as usize)
+    pub fn connections(capacity: f64) -> usize {
+        (capacity * SECONDS_OF_CONNECTIONS) as usize
     }
 
     /// Load of several tenants at once: of each, how many requests a second, and over how many connections at most.

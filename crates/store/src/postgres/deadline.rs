@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 tokio::task_local! {
-    /// What the request at hand has spent on the database before.
+    /// What the request at hand has spent before its work began.
     static SPENT: Duration;
 }
 
@@ -13,8 +13,8 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(2);
 /// What a call is left at least: a database that answers at all does so within that.
 const LEAST: Duration = Duration::from_millis(300);
 
-/// Does the rest of a request of which `spent` went by while its token was looked up: a database that falls silent keeps
-/// nobody waiting for both in turn. SQLite, which is never silent, takes no notice of it.
+/// Does the rest of a request of which `spent` went by while its token was looked up and it waited for its turn: a database
+/// that falls silent keeps nobody waiting for all of that in turn. SQLite, which is never silent, takes no notice of it.
 pub async fn having_spent<T>(spent: Duration, rest: impl Future<Output = T>) -> T {
     SPENT.scope(spent, rest).await
 }
