@@ -121,7 +121,12 @@ impl TestService {
             environment,
             lifecycle,
             token: String::new(),
-            client: reqwest::Client::builder().redirect(redirects).build().unwrap(),
+            // The server closes what is idle for 5 s: nothing is to be sent on a connection at that very moment.
+            client: reqwest::Client::builder()
+                .redirect(redirects)
+                .pool_idle_timeout(std::time::Duration::from_secs(2))
+                .build()
+                .unwrap(),
             servers,
             _folder: folder,
             _database: database,
