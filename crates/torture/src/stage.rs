@@ -21,9 +21,9 @@ const LOAD_CORE: usize = 1;
 const CHATS: usize = 100;
 /// How many ask when it is measured what can be done.
 const CLIENTS: usize = 64;
-/// Over as many connections as are answered in so many seconds more comes than can be done: longer than any may wait for
-/// its turn.
-const SECONDS_OF_CONNECTIONS: f64 = 0.5;
+/// How long it takes to answer once on every connection when more comes than can be done, in seconds: longer than any may
+/// wait for its turn, so that some have to be refused.
+const SECONDS_FOR_ALL: f64 = 0.5;
 
 /// A running service with chats of some tenants.
 pub struct Stage {
@@ -91,7 +91,7 @@ impl Stage {
         reason = "a capacity is neither so large nor negative"
     )]
     pub fn connections(capacity: f64) -> usize {
-        (capacity * SECONDS_OF_CONNECTIONS) as usize
+        (capacity * SECONDS_FOR_ALL) as usize
     }
 
     /// Load of several tenants at once: of each, how many requests a second, and over how many connections at most.

@@ -1,6 +1,6 @@
 //! A service on a port and a database of its own, with what a test asks of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, middleware::from_fn, web};
 use convoke_api::{ApiSettings, ApiState, Lifecycle};
@@ -124,7 +124,7 @@ impl TestService {
             // The server closes what is idle for 5 s: nothing is to be sent on a connection at that very moment.
             client: reqwest::Client::builder()
                 .redirect(redirects)
-                .pool_idle_timeout(std::time::Duration::from_secs(2))
+                .pool_idle_timeout(Duration::from_secs(2))
                 .build()
                 .unwrap(),
             servers,
@@ -208,7 +208,7 @@ impl TestService {
 
     async fn claim(&self) -> Vec<(Lease, CreatedGroup)> {
         let now = self.environment.now();
-        let lease_until = now.plus(std::time::Duration::from_secs(30));
+        let lease_until = now.plus(Duration::from_secs(30));
         let claim = Claim {
             lanes: vec![Lane::of(Service::Sandbox), Lane::of(Service::Telegram)],
             owner: "test".to_owned(),
