@@ -17,8 +17,7 @@ use crate::{
     setting::Setting,
 };
 
-/// How many examples are thought of for each operation: the more there have been, the longer it takes to think of another
-/// one.
+/// How many examples are thought of for each operation in a run; with 7,000 one of them ended early.
 const EXAMPLES: (u32, u32) = (1_000, 250);
 /// How often Schemathesis runs at most until there were enough cases.
 const RUNS: (usize, usize) = (20, 1);
