@@ -4,19 +4,12 @@
 //! Counted is what the compiler makes for tests: that costs no build of its own, and what is done once more than before
 //! shows there too.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Command, thread};
 
 use crate::{
     Failure, Mistakes,
     install::{self, Recipe},
-    repository,
+    repository::{self, Profile},
 };
 
 const VALGRIND: &[Recipe] = &[
@@ -71,7 +64,7 @@ pub fn record() -> Result<(), Failure> {
 
 fn count_all() -> Result<Counts, Failure> {
     install::provide("valgrind", || install::is_program("valgrind"), VALGRIND, HOW_TO_INSTALL)?;
-    let program = build()?;
+    let program = repository::build(PROGRAM, Profile::Dev)?;
     let count_one = |path: &str| {
         let count = count(&program, path, MANY)?.saturating_sub(count(&program, path, FEW)?) / (MANY - FEW);
         eprintln!("instructions: {path} {count}");
@@ -82,16 +75,6 @@ fn count_all() -> Result<Counts, Failure> {
         let counting = PATHS.map(|path| scope.spawn(move || count_one(path)));
         counting.into_iter().map(|one| one.join().map_err(|_| "the counting has panicked")?).collect()
     })
-}
-
-fn build() -> Result<PathBuf, Failure> {
-    let words = ["build", "--locked", "--package", PROGRAM];
-    let status = repository::cargo().args(words).status().map_err(|error| format!("cargo: {error}"))?;
-    if !status.success() {
-        return Err(format!("{PROGRAM} does not build"));
-    }
-    let folder = repository::metadata()?.target_directory.into_std_path_buf();
-    Ok(folder.join("debug").join(format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// The compiler, by its version and the kind of machine it makes code for.

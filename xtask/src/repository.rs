@@ -8,7 +8,7 @@ use std::{
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
-use crate::Failure;
+use crate::{Failure, process::finish};
 
 /// The folder that everything lies in.
 pub fn root() -> PathBuf {
@@ -21,6 +21,34 @@ pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
+}
+
+/// How a program is built: a profile of `Cargo.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    Dev,
+    Release,
+    /// As it is shipped in images, which takes twice as long.
+    Dist,
+}
+
+impl Profile {
+    /// Its name, and that of its folder below the target folder.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Dev => ("dev", "debug"),
+            Self::Release => ("release", "release"),
+            Self::Dist => ("dist", "dist"),
+        }
+    }
+}
+
+/// Builds a package by itself, so that it has its own features alone, as it is shipped; gives the program.
+pub fn build(package: &str, profile: Profile) -> Result<PathBuf, Failure> {
+    let (name, folder) = profile.names();
+    finish(cargo().args(["build", "--locked", "--profile", name, "--package", package]), "the build")?;
+    let target = metadata()?.target_directory.into_std_path_buf();
+    Ok(target.join(folder).join(format!("{package}{}", env::consts::EXE_SUFFIX)))
 }
 
 /// Packages and their dependencies, as cargo sees them.

@@ -11,7 +11,9 @@ use crate::{
     install::{self, Recipe},
     postgres,
     process::finish,
-    python, repository, test,
+    python,
+    repository::{self, Profile, build},
+    test,
 };
 
 /// Tests of the stores beside small models, with as many random sequences as a change can't wait for: their names here,
@@ -133,10 +135,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for tool in TOOLS.iter().filter(|tool| tool.needed_by.is_none_or(|torture| arguments.needs(torture))) {
         install::provide(tool.program, || install::is_program(tool.program), tool.recipes, tool.how_to_install)?;
     }
-    let torture = build("convoke-torture", arguments.small)?;
+    let profile = if arguments.small { Profile::Dev } else { Profile::Release };
+    let torture = build("convoke-torture", profile)?;
     let program = match &arguments.program {
         Some(program) => program.clone(),
-        None => build("convoke", arguments.small)?,
+        None => build("convoke", profile)?,
     };
     let mut command = Command::new(torture);
     if names.is_empty() || names.iter().any(|name| name == SCHEMATHESIS) {
@@ -194,17 +197,4 @@ fn git(words: &[&str]) -> Result<String, Failure> {
     } else {
         Err(format!("git {}: {}", words[0], said(&output.stderr)))
     }
-}
-
-/// Builds a package of its own, so that the service has its own features alone, as it is shipped; gives the program.
-fn build(package: &str, is_small: bool) -> Result<PathBuf, Failure> {
-    let mut command = repository::cargo();
-    command.args(["build", "--locked", "--package", package]);
-    if !is_small {
-        command.arg("--release");
-    }
-    finish(&mut command, "the build")?;
-    let folder = repository::metadata()?.target_directory.into_std_path_buf();
-    let profile = if is_small { "debug" } else { "release" };
-    Ok(folder.join(profile).join(format!("{package}{}", std::env::consts::EXE_SUFFIX)))
 }
