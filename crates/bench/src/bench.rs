@@ -32,7 +32,7 @@ use crate::{
 /// How much is measured.
 #[derive(Debug, clap::Args)]
 pub struct BenchArguments {
-    /// The service, built for release
+    /// The service's program
     #[arg(long)]
     program: PathBuf,
     /// Where the figures are kept between two runs
