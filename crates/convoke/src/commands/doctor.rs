@@ -22,7 +22,7 @@ pub async fn examine(layers: &Layers, settings: &Settings, json: bool) -> Result
     print(&if json { as_json(&report) } else { told(&report) })?;
     match report.findings.len() {
         0 => Ok(()),
-        count => Err(Failure::new(format!("{count} findings"))),
+        count => Err(Failure::new(format!("findings: {count}"))),
     }
 }
 
@@ -34,7 +34,7 @@ fn told(report: &DoctorReport) -> String {
         let _ = writeln!(text, "tenant {}{chat}: {}", finding.tenant, finding.what);
     }
     let outcome = if report.findings.is_empty() { "everything is as it should be" } else { "see above" };
-    let _ = writeln!(text, "{} chats were looked at: {outcome}.", report.chats);
+    let _ = writeln!(text, "Chats looked at: {}; {outcome}.", report.chats);
     text
 }
 

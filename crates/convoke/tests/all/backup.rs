@@ -22,14 +22,14 @@ async fn a_backup_of_a_running_service_is_put_in_its_place() {
     // As deploy/README.md says how it is restored.
     fs::create_dir(other.path().join("convoke-data")).unwrap();
     fs::copy(place.path().join("backup.db"), other.path().join("convoke-data/convoke.db")).unwrap();
-    assert!(other.told(&["doctor"]).contains("1 chats were looked at: everything is as it should be"));
+    assert!(other.told(&["doctor"]).contains("Chats looked at: 1; everything is as it should be"));
     let restored = other.start();
     let (_, listed) = answer(restored.api(&token).get("/chats")).await;
     assert_eq!(listed["_metadata"]["totalRecords"], 1, "{listed}");
     restored.stop();
     place.told(&["backup", "--replace", "backup.db"]);
     fs::copy(place.path().join("backup.db"), other.path().join("convoke-data/convoke.db")).unwrap();
-    assert!(other.told(&["doctor"]).contains("2 chats were looked at: everything is as it should be"));
+    assert!(other.told(&["doctor"]).contains("Chats looked at: 2; everything is as it should be"));
 }
 
 #[test]
