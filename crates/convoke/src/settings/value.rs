@@ -244,13 +244,15 @@ impl FromStr for Filter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // `EnvFilter` takes any word for a target, so a mistyped level would silently log nothing.
+        // With blanks around a directive `EnvFilter` cuts it in the wrong places, inside a character too.
+        let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+        // It takes any word for a target, so a mistyped level would silently log nothing.
         let is_level = |level: &str| !level.is_empty() && level.parse::<filter::LevelFilter>().is_ok();
         let is_directive = |part: &str| is_level(part) || part.contains(['=', '[']);
-        if !text.split(',').all(is_directive) || Self::builder().parse(text).is_err() {
+        if !text.split(',').all(is_directive) || Self::builder().parse(&text).is_err() {
             return Err(format!("'{text}' is no log filter"));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text))
     }
 }
 
@@ -286,6 +288,13 @@ mod tests {
         for wrong in ["", "inof", "info,", "info,convoke_store", "convoke=loud"] {
             assert!(wrong.parse::<Filter>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn blanks_around_directives_mean_nothing() {
+        let filter = |text: &str| text.parse::<Filter>();
+        assert_eq!(filter(" info, convoke_store=debug\n"), filter("info,convoke_store=debug"));
+        assert!(filter("\t\t\t\t\t\t\t\t[span=€").is_err());
     }
 
     #[test]
