@@ -294,7 +294,8 @@ mod tests {
     fn blanks_around_directives_mean_nothing() {
         let filter = |text: &str| text.parse::<Filter>();
         assert_eq!(filter(" info, convoke_store=debug\n"), filter("info,convoke_store=debug"));
-        assert!(filter("\t\t\t\t\t\t\t\t[span=€").is_err());
+        // Cut by a byte too few, this ends inside of a character.
+        assert_eq!(filter(" [ab€{c}]=info"), filter("[ab€{c}]=info"));
     }
 
     #[test]
