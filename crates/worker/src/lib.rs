@@ -125,6 +125,7 @@ impl Worker {
         self.spawn(&loops, "heartbeats", &stop, upkeep::heartbeats);
         self.spawn(&loops, "sweeps", &stop, upkeep::sweeps);
         self.spawn(&loops, "counts", &stop, upkeep::counts);
+        self.spawn(&loops, "statistics", &stop, upkeep::statistics);
         self.spawn(&loops, "clean-up", &stop, upkeep::clean_up);
         let attempts = TaskTracker::new();
         again::after_panics("operations", &stop, || drive(&self.inner, &attempts, &stop)).await;

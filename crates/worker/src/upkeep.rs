@@ -1,4 +1,5 @@
-//! What is done again and again: leases extended and swept, counts rolled up, what has expired deleted.
+//! What is done again and again: leases extended and swept, counts rolled up, statistics refreshed, what has expired
+//! deleted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +13,10 @@ const ROLL_UP: Duration = Duration::from_secs(1);
 
 /// The pause while there is much to do, so that others get their turn.
 const BUSY: Duration = Duration::from_millis(100);
+
+/// How often is looked whether the database's statistics are of a much smaller one: in a second a new one takes in
+/// thousands of chats.
+const STATISTICS: Duration = Duration::from_secs(1);
 
 /// How often is looked for what has expired.
 const CLEAN_UP: Duration = Duration::from_mins(1);
@@ -62,6 +67,12 @@ pub async fn counts(inner: Arc<Inner>, stop: CancellationToken) {
         Ok(number)
     };
     repeat(ROLL_UP, &stop, "counts could not be rolled up", once).await;
+}
+
+/// Has the database keep up with how its rows are spread.
+pub async fn statistics(inner: Arc<Inner>, stop: CancellationToken) {
+    let once = || async { inner.store.refresh_statistics().await.map(|()| 0) };
+    repeat(STATISTICS, &stop, "statistics could not be refreshed", once).await;
 }
 
 /// Deletes what has been kept long enough, and renders documents of an older form anew.

@@ -165,6 +165,10 @@ impl SystemRepository for PostgresStore {
         rewritten.await
     }
 
+    async fn refresh_statistics(&self) -> Result<()> {
+        Ok(self.pool.once(UPKEEP_DEADLINE, |own| async move { upkeep::refresh_statistics(&own).await }).await?)
+    }
+
     async fn examine_telling(&self, progress: Arc<dyn Progress>) -> Result<DoctorReport> {
         let progress = &*progress;
         let examined = self.pool.snapshot(EXAMINE_DEADLINE, |work| async move {

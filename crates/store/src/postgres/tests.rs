@@ -299,6 +299,57 @@ async fn a_server_that_takes_no_writes_any_more_is_left() {
     store.register_chat(&acme, new_chat(&environment, "three")).await.unwrap();
 }
 
+/// How many chats PostgreSQL thinks there are, -1 until it has counted; and by which index it would look one up.
+async fn as_planned(store: &PostgresStore) -> (i64, String) {
+    use diesel::sql_types::{BigInt, Text};
+
+    const TOLD: &str = "select reltuples::bigint from pg_class where oid = 'chats'::regclass";
+    const PLAN: &str =
+        "explain select from chats where tenant_id = 'acme' and id = '6f9619ff-8b86-4d01-b42d-00cf4fc964ff'";
+    let told = store.pool.once(MINUTE, |own| async move {
+        let reltuples = sql::Sql::<BigInt>::new(TOLD).get_result(&mut &*own).await?;
+        let plan: Vec<String> = sql::Sql::<Text>::new(PLAN).load(&mut &*own).await?;
+        Ok((reltuples, plan.concat()))
+    });
+    told.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_planner_learns_of_chats_when_they_come_and_again_when_there_are_many_more() {
+    let (database, environment, store) = new_store().await;
+    let acme = tenant("acme");
+    let register = async |number: u32| {
+        let one = || store.register_chat(&acme, new_chat(&environment, &"long ".repeat(50)));
+        for registered in futures_util::future::join_all((0..number).map(|_| one())).await {
+            registered.unwrap();
+        }
+    };
+    // Nobody else is to tell it meanwhile.
+    execute(&store, "alter table chats set (autovacuum_enabled = off)").await;
+    store.refresh_statistics().await.unwrap();
+    assert_eq!(as_planned(&store).await.0, -1, "of an empty table there is nothing to learn");
+    for (more, known) in [(1, 1), (1, 1), (300, 302), (300, 302)] {
+        register(more).await;
+        store.refresh_statistics().await.unwrap();
+        assert_eq!(as_planned(&store).await.0, known);
+    }
+    let (_, plan) = as_planned(&store).await;
+    assert!(plan.contains("chats_pkey"), "{plan}");
+
+    // Who may read and write only, as where another role migrates, leaves it alone and is none the worse for it.
+    let role = database.name();
+    execute(&store, &format!("create role \"{role}\" login; grant all on all tables in schema public to \"{role}\""))
+        .await;
+    register(4_000).await;
+    let others_url = database.url().replacen("postgres@", &format!("{role}@"), 1);
+    let guest = open(&others_url, &environment, Migrate::Off).await.unwrap();
+    guest.refresh_statistics().await.unwrap();
+    assert_eq!(as_planned(&guest).await.0, 302);
+    store.refresh_statistics().await.unwrap();
+    assert_eq!(as_planned(&store).await.0, 4_602);
+    execute(&store, &format!("drop owned by \"{role}\"; drop role \"{role}\"")).await;
+}
+
 #[tokio::test]
 async fn who_falls_silent_in_the_middle_of_a_transaction_does_not_keep_its_locks() {
     let (_database, _, store) = new_store().await;
