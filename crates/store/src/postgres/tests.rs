@@ -299,7 +299,7 @@ async fn a_server_that_takes_no_writes_any_more_is_left() {
     store.register_chat(&acme, new_chat(&environment, "three")).await.unwrap();
 }
 
-/// How many chats PostgreSQL thinks there are, -1 until it has counted; and by which index it would look one up.
+/// How many chats PostgreSQL thinks there are, none or less until it has counted; and by which index it would look one up.
 async fn as_planned(store: &PostgresStore) -> (i64, String) {
     use diesel::sql_types::{BigInt, Text};
 
@@ -327,7 +327,7 @@ async fn the_planner_learns_of_chats_when_they_come_and_again_when_there_are_man
     // Nobody else is to tell it meanwhile.
     execute(&store, "alter table chats set (autovacuum_enabled = off)").await;
     store.refresh_statistics().await.unwrap();
-    assert_eq!(as_planned(&store).await.0, -1, "of an empty table there is nothing to learn");
+    assert!(as_planned(&store).await.0 <= 0, "of an empty table there is nothing to learn");
     for (more, known) in [(1, 1), (1, 1), (300, 302), (300, 302)] {
         register(more).await;
         store.refresh_statistics().await.unwrap();
