@@ -73,10 +73,12 @@ fn ids(file: &Path) -> Result<Vec<uuid::Uuid>, Failure> {
 fn one_by_one(file: &Path, seconds: u32) -> Result<f64, Failure> {
     let mut connection = connect(file)?;
     let model: Vec<u8> = connection.query_row("select id from chats limit 1", [], |row| row.get(0))?;
+    // By its own id: of a chat it would have to be looked for among all operations.
+    let the_operation = format!("id = (select operation_id from chats where tenant_id = '{TENANT}' and id = ?1)");
     let copies = [
-        again(&connection, "chats", &[("id", "?2"), ("provider_chat_id", "null")], "id")?,
-        again(&connection, "chat_events", &[("chat_id", "?2")], "chat_id")?,
-        again(&connection, "operations", &[("id", "randomblob(16)"), ("chat_id", "?2")], "chat_id")?,
+        again(&connection, "chats", &[("id", "?2"), ("provider_chat_id", "null")], "id = ?1")?,
+        again(&connection, "chat_events", &[("chat_id", "?2")], "chat_id = ?1")?,
+        again(&connection, "operations", &[("id", "randomblob(16)"), ("chat_id", "?2")], &the_operation)?,
     ];
     let count = "update chat_counts set inactive = inactive + 1 where tenant_id = ?1 and level = ?2 and \
         bucket_start = (select max(bucket_start) from chat_counts where tenant_id = ?1 and level = ?2)";
@@ -97,8 +99,9 @@ fn one_by_one(file: &Path, seconds: u32) -> Result<f64, Failure> {
     Ok(written / begun.elapsed().as_secs_f64())
 }
 
-/// A statement that writes a row of the chat `?1` again, with some columns replaced; whatever columns there are.
-fn again(connection: &Connection, table: &str, replaced: &[(&str, &str)], by: &str) -> Result<String, Failure> {
+/// A statement that writes a row of the chat `?1`, found by this condition, again: with some columns replaced, whatever
+/// columns there are.
+fn again(connection: &Connection, table: &str, replaced: &[(&str, &str)], condition: &str) -> Result<String, Failure> {
     let mut columns = connection.prepare(&format!("select name from pragma_table_info('{table}')"))?;
     let columns: Vec<String> = columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let value = |column: &String| {
@@ -107,7 +110,7 @@ fn again(connection: &Connection, table: &str, replaced: &[(&str, &str)], by: &s
     };
     let values: Vec<String> = columns.iter().map(value).collect();
     Ok(format!(
-        "insert into {table} ({}) select {} from {table} where tenant_id = '{TENANT}' and {by} = ?1 limit 1",
+        "insert into {table} ({}) select {} from {table} where tenant_id = '{TENANT}' and {condition} limit 1",
         columns.join(", "),
         values.join(", ")
     ))
