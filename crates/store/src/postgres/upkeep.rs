@@ -80,9 +80,10 @@ pub async fn rewrite_outdated(mut queries: &AsyncPgConnection) -> Outcome<u64> {
 
 /// Has statistics of the chats gathered, if their table is ten times as large as when that was last done.
 ///
-/// Autovacuum does it too, but only looks once a minute. Until then all indexes that begin with the tenant cost the same
-/// to the planner, and for what is asked by tenant and id it may take another one than the primary key: foreign keys
-/// then walk through all chats of the tenant, and a new database takes half of the registrations that it could.
+/// Autovacuum does it too, but only looks once a minute, and a plan is kept until there are new statistics. While a table
+/// is next to empty, all indexes that begin with the tenant cost the same to the planner, and for what is asked by tenant
+/// and id it may take another one than the primary key: foreign keys then walk through all chats of the tenant, and a new
+/// database takes half of the registrations that it could.
 pub async fn refresh_statistics(mut queries: &AsyncPgConnection) -> Outcome<()> {
     // Who may not gather them leaves it to autovacuum: PostgreSQL would warn each time.
     const OUTGROWN: &str = "select pg_relation_size(oid) > current_setting('block_size')::bigint * 10 * relpages \
