@@ -19,4 +19,5 @@ mod interruptions;
 mod lanes;
 mod outcomes;
 mod provider;
+mod upkeep;
 mod world;

@@ -8,7 +8,7 @@ use convoke_worker::WorkerSettings;
 
 use crate::world::{Backend, World};
 
-fn sandbox(world: &World, faults: &[Fault]) -> Arc<Sandbox> {
+pub fn sandbox(world: &World, faults: &[Fault]) -> Arc<Sandbox> {
     let settings = SandboxSettings { faults: faults.to_vec(), ..SandboxSettings::default() };
     Arc::new(Sandbox::new(world.store.clone(), world.environment(), settings))
 }

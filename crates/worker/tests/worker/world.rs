@@ -24,7 +24,8 @@ pub struct World {
     pub environment: TestEnvironment,
     pub tenant: TenantId,
     _folder: tempfile::TempDir,
-    _database: Option<TestDatabase>,
+    /// That of PostgreSQL.
+    pub database: Option<TestDatabase>,
 }
 
 /// A worker's process, of sorts: a runtime of its own, which goes with everything in it when the worker crashes.
@@ -62,7 +63,7 @@ impl World {
         let environment = TestEnvironment::real_time();
         let options = OpenOptions { url: url.parse().unwrap(), migrate: Migrate::Auto, serve: false };
         let store = convoke_store::open(&options, Arc::new(environment.clone())).await.unwrap();
-        Self { store, environment, tenant: "acme".parse().unwrap(), _folder: folder, _database: database }
+        Self { store, environment, tenant: "acme".parse().unwrap(), _folder: folder, database }
     }
 
     pub fn environment(&self) -> Arc<dyn Environment> {
