@@ -110,4 +110,35 @@ pub trait Environment: Send + Sync + Debug {
         self.fill_random(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
+
+    /// A new UUID that sorts behind those made earlier, to the millisecond (version 7, RFC 9562): rows that are kept by
+    /// such ids come to lie side by side. Whoever sees one sees when it was made.
+    ///
+    /// ```
+    /// use convoke_domain::{Environment, OperationId};
+    ///
+    /// # use convoke_domain::Timestamp;
+    /// #
+    /// # /// Time stands still, chance always falls the same way.
+    /// # #[derive(Debug)]
+    /// # struct Standing;
+    /// #
+    /// # impl Environment for Standing {
+    /// #     fn now(&self) -> Timestamp {
+    /// #         Timestamp::from_millis(1_700_000_000_000)
+    /// #     }
+    /// #
+    /// #     fn fill_random(&self, bytes: &mut [u8]) {
+    /// #         bytes.fill(7);
+    /// #     }
+    /// # }
+    /// let id = OperationId(Standing.new_ordered_uuid());
+    /// assert_eq!(id.to_string(), "018bcfe5-6800-7707-8707-070707070707");
+    /// ```
+    fn new_ordered_uuid(&self) -> Uuid {
+        let mut chance = [0; 10];
+        self.fill_random(&mut chance);
+        let millis = u64::try_from(self.now().as_millis()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(millis, &chance).into_uuid()
+    }
 }

@@ -191,7 +191,7 @@ fn parse(state: &ApiState, caller: &Caller, request: &HttpRequest, body: &[u8]) 
         title,
         created_by,
         description,
-        operation_id: OperationId(state.environment.new_uuid()),
+        operation_id: OperationId(state.environment.new_ordered_uuid()),
         at: state.environment.now(),
         idempotency,
         origin: Some(frame::origin(request)),

@@ -119,7 +119,7 @@ fn parse(state: &ApiState, request: &HttpRequest) -> Result<NewRemoval, Problem>
     Ok(NewRemoval {
         chat_id,
         participant_id,
-        operation_id: OperationId(state.environment.new_uuid()),
+        operation_id: OperationId(state.environment.new_ordered_uuid()),
         at: state.environment.now(),
         // The route is the whole request: there is nothing in it that could differ.
         idempotency: idempotency::kept(key, &route, &()),
