@@ -9,7 +9,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
@@ -28,6 +28,9 @@ const QUEUE: usize = 4_096;
 
 /// How long a call may take, waiting included.
 const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long others may be in the way of opening the database.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// How many readers there are.
 const READERS: usize = 4;
@@ -159,8 +162,20 @@ pub fn connect(path: &Path) -> Result<SqliteConnection> {
             .map_err(|error| error.to_string())?;
         Ok(connection)
     };
-    open()
-        .map_err(|reason| StoreError::Open(format!("the SQLite database {} can't be opened: {reason}", path.display())))
+    let began = Instant::now();
+    loop {
+        match open() {
+            // Whoever makes the log needs the database alone for a moment, which SQLite does not wait for.
+            Err(reason) if reason.contains("is locked") && began.elapsed() < OPENING => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            opened => {
+                return opened.map_err(|reason| {
+                    StoreError::Open(format!("the SQLite database {} can't be opened: {reason}", path.display()))
+                });
+            }
+        }
+    }
 }
 
 /// Opens a connection that waits for nobody.
