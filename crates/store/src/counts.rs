@@ -32,9 +32,6 @@ impl Level {
     /// Every level, the widest first.
     pub const ALL: [Self; 5] = [Self::All, Self::Day, Self::Hour, Self::Minute, Self::Second];
 
-    /// The levels of spans, the widest first.
-    pub const SPANS: [Self; 4] = [Self::Day, Self::Hour, Self::Minute, Self::Second];
-
     /// How long a span is, in milliseconds; of all time there is one.
     pub const fn width(self) -> i64 {
         match self {

@@ -197,7 +197,8 @@ impl Reads for SqliteStore {
 impl Repository for SqliteStore {
     async fn register_chat(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
         let tenant = tenant.clone();
-        let registration = self.threads.write(move |connection| register::register(connection, &tenant, &chat)).await?;
+        let registration =
+            self.threads.write_counted(move |writing| register::register(writing, &tenant, &chat)).await?;
         if matches!(registration, Registration::New(_)) {
             self.changes.operations.notify_one();
         }

@@ -9,21 +9,51 @@ use crate::{
     error::Result,
 };
 
-/// Adds a change about a chat that was registered at `registered_at`. The chat's own row must be as it is after it.
-pub fn change(connection: &mut SqliteConnection, tenant: &TenantId, registered_at: i64, counts: Counts) -> Result<()> {
-    add(connection, tenant, Level::All, 0, counts)?;
-    for level in Level::SPANS {
-        let start = level.start_of(registered_at);
-        let bucket = add(connection, tenant, level, start, counts)?;
-        if bucket.is_split {
-            continue;
+/// Changes about chats that are made together: one of each span, however many chats it is about.
+#[derive(Default)]
+pub struct CountChanges(Vec<(TenantId, i64, Counts)>);
+
+impl CountChanges {
+    /// Adds one about a chat that was registered at `registered_at`.
+    pub fn add(&mut self, tenant: &TenantId, registered_at: i64, counts: Counts) {
+        self.0.push((tenant.clone(), registered_at, counts));
+    }
+
+    /// Makes them. The chats' own rows must be as they are after it.
+    pub fn make(mut self, connection: &mut SqliteConnection) -> Result<()> {
+        self.0.sort_unstable_by(|(one, earlier, _), (other, later, _)| (one, earlier).cmp(&(other, later)));
+        for of_tenant in self.0.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some((tenant, ..)) = of_tenant.first() else { continue };
+            let changes: Vec<_> =
+                of_tenant.iter().map(|(_, registered_at, counts)| (*registered_at, *counts)).collect();
+            add(connection, tenant, Level::All, 0, sum(&changes))?;
+            add_by_span(connection, tenant, Level::Day, &changes)?;
         }
-        if bucket.counts.all() > SPLIT_ABOVE
-            && let Some(finer) = level.finer()
-        {
-            split(connection, tenant, level, finer, start)?;
+        Ok(())
+    }
+}
+
+fn sum(changes: &[(i64, Counts)]) -> Counts {
+    let mut sum = Counts::default();
+    changes.iter().for_each(|(_, counts)| sum += *counts);
+    sum
+}
+
+/// Adds changes, the earliest first, to the spans of a level, and where those are split to finer ones.
+fn add_by_span(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    level: Level,
+    changes: &[(i64, Counts)],
+) -> Result<()> {
+    for of_span in changes.chunk_by(|(one, _), (other, _)| level.start_of(*one) == level.start_of(*other)) {
+        let start = level.start_of(of_span[0].0);
+        let bucket = add(connection, tenant, level, start, sum(of_span))?;
+        match level.finer() {
+            Some(finer) if bucket.is_split => add_by_span(connection, tenant, finer, of_span)?,
+            Some(finer) if bucket.counts.all() > SPLIT_ABOVE => split(connection, tenant, level, finer, start)?,
+            _ => {}
         }
-        break;
     }
     Ok(())
 }

@@ -9,10 +9,10 @@ use convoke_provider::ProviderEvent;
 use diesel::{SqliteConnection, prelude::*};
 
 use super::{
-    counts,
     id::Id,
     people,
     schema::{chat_events, chats, participations},
+    threads::Writing,
 };
 use crate::{
     DOCUMENT_VERSION,
@@ -25,7 +25,7 @@ use crate::{
 /// Keeps what happened in the group of this name and brings its chat's record up to date. Returns the chat;
 /// nothing if the group is not ours.
 pub fn take_in(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing<'_>,
     environment: &dyn Environment,
     service: Service,
     provider_chat_id: &str,
@@ -36,14 +36,14 @@ pub fn take_in(
         .filter(chats::service.eq(service.as_str()))
         .filter(chats::provider_chat_id.eq(provider_chat_id))
         .select((chats::tenant_id, chats::id))
-        .get_result(connection)
+        .get_result(writing.connection)
         .optional()?;
     let Some((tenant, chat)) = chat else { return Ok(None) };
     let (tenant, chat) = (rows::tenant(&tenant)?, ChatId(chat.0));
     let mut ids: HashMap<&str, ParticipantId> = HashMap::new();
     for person in events.iter().flat_map(intake::people_of) {
         if !ids.contains_key(person.external_id.as_str()) {
-            let id = people::id_of(connection, environment, &tenant, service, &person.external_id)?;
+            let id = people::id_of(writing.connection, environment, &tenant, service, &person.external_id)?;
             ids.insert(&person.external_id, id);
         }
     }
@@ -51,12 +51,13 @@ pub fn take_in(
         .iter()
         .map(|event| intake::chat_event(event, recorded_at, |person| ids[person.external_id.as_str()]))
         .collect();
-    apply(connection, &tenant, chat, &events)?;
+    apply(writing, &tenant, chat, &events)?;
     Ok(Some(chat))
 }
 
 /// Keeps those of the events that are new and brings the record up to date with them.
-pub fn apply(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId, events: &[ChatEvent]) -> Result<()> {
+pub fn apply(writing: &mut Writing<'_>, tenant: &TenantId, chat: ChatId, events: &[ChatEvent]) -> Result<()> {
+    let connection = &mut *writing.connection;
     let mut new = Vec::new();
     for event in events {
         if insert(connection, tenant, chat, event)? {
@@ -72,7 +73,7 @@ pub fn apply(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId,
         Ok(extended) => extended,
         Err(_) => document::record(chat, &all(connection, tenant, chat)?)?,
     };
-    write(connection, tenant, &RecordChange::between(&known, after)?)
+    write(writing, tenant, &RecordChange::between(&known, after)?)
 }
 
 /// The record as it is without `new`, which is kept already.
@@ -89,7 +90,8 @@ fn record(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId, ne
     document::record(chat, &events)
 }
 
-fn write(connection: &mut SqliteConnection, tenant: &TenantId, change: &RecordChange) -> Result<()> {
+fn write(writing: &mut Writing<'_>, tenant: &TenantId, change: &RecordChange) -> Result<()> {
+    let connection = &mut *writing.connection;
     let chat = &change.record.chat;
     let row = chats::table.find((tenant.as_str(), Id(chat.id.0)));
     let last_event_at = chats::last_event_at.eq(change.record.last_event_at.as_millis());
@@ -116,10 +118,10 @@ fn write(connection: &mut SqliteConnection, tenant: &TenantId, change: &RecordCh
     for stay in &change.stays {
         write_stay(connection, tenant, chat.id, stay)?;
     }
-    match change.counts {
-        Some(counts) => counts::change(connection, tenant, chat.registered_at.as_millis(), counts),
-        None => Ok(()),
+    if let Some(counts) = change.counts {
+        writing.counts.add(tenant, chat.registered_at.as_millis(), counts);
     }
+    Ok(())
 }
 
 fn write_stay(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId, stay: &Stay) -> Result<()> {

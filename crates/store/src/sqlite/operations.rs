@@ -20,6 +20,7 @@ use super::{
     id::Id,
     people, retries,
     schema::{chat_events, chats, operations, people as people_table},
+    threads::Writing,
 };
 use crate::{
     Claim, ClaimedOperation, Lease, OpenOperations, Origin, Outcome, Work,
@@ -321,12 +322,13 @@ fn service_of(connection: &mut SqliteConnection, tenant: &TenantId, chat: Id) ->
 
 /// Ends an attempt; returns the chat it was about, unless the lease was lost.
 pub fn finish(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing<'_>,
     environment: &dyn Environment,
     lease: &Lease,
     outcome: &Outcome,
     at: Timestamp,
 ) -> Result<Option<ChatId>> {
+    let connection = &mut *writing.connection;
     let row: Option<(Id, String)> =
         held!(lease).select((operations::chat_id, operations::kind)).get_result(connection).optional()?;
     let Some((chat, kind)) = row else { return Ok(None) };
@@ -339,15 +341,15 @@ pub fn finish(
             diesel::update(chats::table.find((tenant.as_str(), chat)))
                 .set(chats::invitation.eq(invitation))
                 .execute(connection)?;
-            events::apply(connection, tenant, chat_id, &[intake::group_made(group, owner, at)])?;
-            end(connection, lease, OperationStatus::Succeeded, None, at)?;
+            events::apply(writing, tenant, chat_id, &[intake::group_made(group, owner, at)])?;
+            end(writing.connection, lease, OperationStatus::Succeeded, None, at)?;
         }
         Outcome::ParticipantRemoved { events } => {
             let service = service_of(connection, tenant, chat)?;
             if let Some(first) = events.first() {
-                events::take_in(connection, environment, service, &first.provider_chat_id, events, at)?;
+                events::take_in(writing, environment, service, &first.provider_chat_id, events, at)?;
             }
-            end(connection, lease, OperationStatus::Succeeded, None, at)?;
+            end(writing.connection, lease, OperationStatus::Succeeded, None, at)?;
         }
         Outcome::Postponed { until, counts } => {
             diesel::update(held!(lease))
@@ -380,9 +382,9 @@ pub fn finish(
         }
         Outcome::GivenUp(error) => {
             if kind == OperationType::CreateChat.as_str() {
-                retries::fail(connection, tenant, chat_id, at)?;
+                retries::fail(writing, tenant, chat_id, at)?;
             }
-            end(connection, lease, OperationStatus::Failed, Some(error), at)?;
+            end(writing.connection, lease, OperationStatus::Failed, Some(error), at)?;
         }
     }
     Ok(Some(chat_id))

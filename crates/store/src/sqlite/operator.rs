@@ -10,6 +10,7 @@ use super::{
     operations::OperationRow,
     removal, retries,
     schema::{chats, operations},
+    threads::Writing,
 };
 use crate::{Cancellation, OperationDetails, OperationFilter, Retry, error::Result, lanes, operator, rows};
 
@@ -88,11 +89,12 @@ fn find_of(connection: &mut SqliteConnection, tenant: &str, id: OperationId) -> 
 
 /// Has a failed operation tried again; returns its chat too.
 pub fn retry(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing<'_>,
     tenant: &TenantId,
     id: OperationId,
     at: Timestamp,
 ) -> Result<(Retry, Option<ChatId>)> {
+    let connection = &mut *writing.connection;
     let Some(found) = find_of(connection, tenant.as_str(), id)? else { return Ok((Retry::NotFound, None)) };
     let (operation, chat) = (&found.operation, found.operation.chat_id);
     if operation.status != OperationStatus::Failed {
@@ -126,18 +128,19 @@ pub fn retry(
         ))
         .execute(connection)?;
     if operation.kind == OperationType::CreateChat {
-        retries::retry(connection, tenant, chat, at)?;
+        retries::retry(writing, tenant, chat, at)?;
     }
     Ok((Retry::Accepted, Some(chat)))
 }
 
 /// Cancels an operation of which nothing was begun; returns its chat too.
 pub fn cancel(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing<'_>,
     tenant: &TenantId,
     id: OperationId,
     at: Timestamp,
 ) -> Result<(Cancellation, Option<ChatId>)> {
+    let connection = &mut *writing.connection;
     let error = serde_json::to_string(&operator::cancelled());
     let error = error.map_err(|error| rows::inconsistent("error", &error.to_string()))?;
     let cancellable = operations::table.find((tenant.as_str(), Id(id.0))).filter(sql::<Bool>(operator::CANCELLABLE));
@@ -156,7 +159,7 @@ pub fn cancel(
         return Ok((operator::not_cancelled(find_of(connection, tenant.as_str(), id)?), None));
     };
     if kind == OperationType::CreateChat.as_str() {
-        retries::fail(connection, tenant, ChatId(chat.0), at)?;
+        retries::fail(writing, tenant, ChatId(chat.0), at)?;
     }
     Ok((Cancellation::Cancelled, Some(ChatId(chat.0))))
 }

@@ -6,9 +6,10 @@ use convoke_domain::{
 use diesel::{SqliteConnection, prelude::*};
 
 use super::{
-    counts, events,
+    events,
     id::Id,
     schema::{chats, idempotency_keys, operations},
+    threads::Writing,
 };
 use crate::{
     AcceptedChat, DOCUMENT_VERSION, IdempotencyKey, NewChat, Origin, Registration,
@@ -25,7 +26,8 @@ pub struct KeptAnswer {
     pub operation_id: OperationId,
 }
 
-pub fn register(connection: &mut SqliteConnection, tenant: &TenantId, chat: &NewChat) -> Result<Registration> {
+pub fn register(writing: &mut Writing<'_>, tenant: &TenantId, chat: &NewChat) -> Result<Registration> {
+    let connection = &mut *writing.connection;
     if let Some(key) = &chat.idempotency
         && let Some(kept) = find_answer(connection, tenant, key)?
     {
@@ -46,8 +48,8 @@ pub fn register(connection: &mut SqliteConnection, tenant: &TenantId, chat: &New
         keep_answer(connection, tenant, chat.idempotency.as_ref(), chat.id, accepted.operation_id, chat.at)?;
         return Ok(Registration::RepeatedId(accepted));
     }
-    insert(connection, tenant, chat, hash)?;
-    keep_answer(connection, tenant, chat.idempotency.as_ref(), chat.id, chat.operation_id, chat.at)?;
+    insert(writing, tenant, chat, hash)?;
+    keep_answer(writing.connection, tenant, chat.idempotency.as_ref(), chat.id, chat.operation_id, chat.at)?;
     Ok(Registration::New(AcceptedChat {
         chat_id: chat.id,
         operation_id: chat.operation_id,
@@ -55,7 +57,8 @@ pub fn register(connection: &mut SqliteConnection, tenant: &TenantId, chat: &New
     }))
 }
 
-fn insert(connection: &mut SqliteConnection, tenant: &TenantId, chat: &NewChat, hash: [u8; 32]) -> Result<()> {
+fn insert(writing: &mut Writing<'_>, tenant: &TenantId, chat: &NewChat, hash: [u8; 32]) -> Result<()> {
+    let connection = &mut *writing.connection;
     let event = intake::registered(chat);
     let record = document::record(chat.id, std::slice::from_ref(&event))?;
     let at = chat.at.as_millis();
@@ -96,7 +99,8 @@ fn insert(connection: &mut SqliteConnection, tenant: &TenantId, chat: &NewChat, 
             origin: chat.origin.as_ref(),
         },
     )?;
-    counts::change(connection, tenant, at, Counts::change(None, record.chat.is_active))
+    writing.counts.add(tenant, at, Counts::change(None, record.chat.is_active));
+    Ok(())
 }
 
 /// Work to be kept.

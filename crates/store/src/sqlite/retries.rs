@@ -7,19 +7,22 @@ use super::{
     events,
     id::Id,
     schema::{chat_events, chats},
+    threads::Writing,
 };
 use crate::{error::Result, intake};
 
 /// The chat has failed.
-pub fn fail(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId, at: Timestamp) -> Result<()> {
+pub fn fail(writing: &mut Writing<'_>, tenant: &TenantId, chat: ChatId, at: Timestamp) -> Result<()> {
+    let connection = &mut *writing.connection;
     let (retries, happened_at) = (number(connection, tenant, chat)?, next_instant(connection, tenant, chat, at)?);
-    events::apply(connection, tenant, chat, &[intake::failed(retries, happened_at, at)])
+    events::apply(writing, tenant, chat, &[intake::failed(retries, happened_at, at)])
 }
 
 /// The chat, which had failed, is provisioned again.
-pub fn retry(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId, at: Timestamp) -> Result<()> {
+pub fn retry(writing: &mut Writing<'_>, tenant: &TenantId, chat: ChatId, at: Timestamp) -> Result<()> {
+    let connection = &mut *writing.connection;
     let (retries, happened_at) = (number(connection, tenant, chat)?, next_instant(connection, tenant, chat, at)?);
-    events::apply(connection, tenant, chat, &[intake::retried(retries + 1, happened_at, at)])
+    events::apply(writing, tenant, chat, &[intake::retried(retries + 1, happened_at, at)])
 }
 
 /// How often it was tried again.

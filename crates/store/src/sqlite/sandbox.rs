@@ -63,11 +63,11 @@ impl SandboxStorage for SqliteStore {
         let insert = move |connection: &mut SqliteConnection| {
             diesel::insert_into(sandbox_groups::table)
                 .values((
-                    sandbox_groups::code.eq(group.code),
+                    sandbox_groups::code.eq(&group.code),
                     sandbox_groups::tenant_id.eq(group.tenant.as_str()),
                     sandbox_groups::chat_id.eq(Id(group.chat_id.0)),
                     sandbox_groups::version.eq(0),
-                    sandbox_groups::state.eq(group.state),
+                    sandbox_groups::state.eq(&group.state),
                 ))
                 .execute(connection)?;
             Ok(())
@@ -109,12 +109,12 @@ impl SandboxStorage for SqliteStore {
         let save = move |connection: &mut SqliteConnection| {
             let unchanged = sandbox_groups::table.find(&code).filter(sandbox_groups::version.eq(version));
             let saved = diesel::update(unchanged)
-                .set((sandbox_groups::version.eq(version + 1), sandbox_groups::state.eq(state)))
+                .set((sandbox_groups::version.eq(version + 1), sandbox_groups::state.eq(&state)))
                 .execute(connection)?;
             if saved == 0 {
                 return Ok(false);
             }
-            for (ordinal, body) in (0_i32..).zip(events) {
+            for (ordinal, body) in (0_i32..).zip(&events) {
                 diesel::insert_into(sandbox_events::table)
                     .values((
                         sandbox_events::code.eq(&code),
@@ -144,8 +144,8 @@ impl SandboxStorage for SqliteStore {
 
     async fn delete_events(&self, names: Vec<String>) -> Result<(), StorageError> {
         let delete = move |connection: &mut SqliteConnection| {
-            for name in names {
-                let (code, version, ordinal) = rows::sandbox_event_name(&name)?;
+            for name in &names {
+                let (code, version, ordinal) = rows::sandbox_event_name(name)?;
                 diesel::delete(sandbox_events::table.find((code, version, ordinal))).execute(connection)?;
             }
             Ok(())

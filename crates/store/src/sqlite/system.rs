@@ -16,6 +16,7 @@ use super::{
     id::Id,
     known_migrations, operations, operator,
     schema::{chats, idempotency_keys, operations as operations_table},
+    threads::Writing,
     tokens,
 };
 use crate::{
@@ -45,14 +46,10 @@ impl SystemRepository for SqliteStore {
     }
 
     async fn claim_operations(&self, claim: &Claim) -> Result<Vec<ClaimedOperation>> {
-        let claim = claim.clone();
         let last = self.turns.last_served();
-        let take = move |connection: &mut SqliteConnection| {
-            let claimed = operations::claim(connection, &claim, &last)?;
-            Ok((claim, claimed))
-        };
-        let (claim, claimed) = self.threads.write(take).await?;
-        self.turns.served(&claim, &claimed);
+        let taken = claim.clone();
+        let claimed = self.threads.write(move |connection| operations::claim(connection, &taken, &last)).await?;
+        self.turns.served(claim, &claimed);
         Ok(claimed)
     }
 
@@ -67,7 +64,8 @@ impl SystemRepository for SqliteStore {
 
     async fn retry_operation(&self, tenant: &TenantId, id: OperationId, at: Timestamp) -> Result<Retry> {
         let tenant = tenant.clone();
-        let (retry, chat) = self.threads.write(move |connection| operator::retry(connection, &tenant, id, at)).await?;
+        let (retry, chat) =
+            self.threads.write_counted(move |writing| operator::retry(writing, &tenant, id, at)).await?;
         if let Some(chat) = chat {
             self.changes.chat_changed(chat);
             self.changes.operations.notify_one();
@@ -78,7 +76,7 @@ impl SystemRepository for SqliteStore {
     async fn cancel_operation(&self, tenant: &TenantId, id: OperationId, at: Timestamp) -> Result<Cancellation> {
         let tenant = tenant.clone();
         let (cancellation, chat) =
-            self.threads.write(move |connection| operator::cancel(connection, &tenant, id, at)).await?;
+            self.threads.write_counted(move |writing| operator::cancel(writing, &tenant, id, at)).await?;
         if let Some(chat) = chat {
             self.changes.chat_changed(chat);
         }
@@ -107,10 +105,9 @@ impl SystemRepository for SqliteStore {
     async fn finish_attempt(&self, lease: &Lease, outcome: Outcome, at: Timestamp) -> Result<bool> {
         let (lease, environment) = (lease.clone(), self.environment.clone());
         let is_moved = matches!(outcome, Outcome::Moved { .. });
-        let finish = move |connection: &mut SqliteConnection| {
-            operations::finish(connection, environment.as_ref(), &lease, &outcome, at)
-        };
-        let chat = self.threads.write(finish).await?;
+        let finish =
+            move |writing: &mut Writing<'_>| operations::finish(writing, environment.as_ref(), &lease, &outcome, at);
+        let chat = self.threads.write_counted(finish).await?;
         if let Some(chat) = chat {
             self.changes.chat_changed(chat);
             if is_moved {
@@ -136,10 +133,10 @@ impl SystemRepository for SqliteStore {
         }
         for (group, events) in by_group {
             let environment = self.environment.clone();
-            let take_in = move |connection: &mut SqliteConnection| {
-                events::take_in(connection, environment.as_ref(), service, &group, &events, recorded_at)
+            let take_in = move |writing: &mut Writing<'_>| {
+                events::take_in(writing, environment.as_ref(), service, &group, &events, recorded_at)
             };
-            if let Some(chat) = self.threads.write(take_in).await? {
+            if let Some(chat) = self.threads.write_counted(take_in).await? {
                 self.changes.chat_changed(chat);
             }
         }

@@ -24,7 +24,11 @@ use diesel::{
 };
 use tempfile::TempDir;
 
-use super::{accounts, apply_migrations, events, groups, list, operations, register, removal, threads, tokens};
+use super::{
+    accounts, apply_migrations, events, groups, list, operations, register, removal,
+    threads::{self, Writing},
+    tokens,
+};
 use crate::{Claim, IdempotencyKey, Lease, NewChat, NewRemoval, Outcome, lanes::LastServed};
 
 mod totals;
@@ -154,14 +158,15 @@ fn everyday(connection: &mut SqliteConnection) {
         idempotency: Some(key("registration")),
         origin: None,
     };
-    register::register(connection, &tenant, &chat).unwrap();
-    register::register(connection, &tenant, &chat).unwrap();
+    for _ in 0..2 {
+        Writing::run(connection, |writing| register::register(writing, &tenant, &chat)).unwrap();
+    }
     let group = CreatedGroup { provider_chat_id: "group".to_owned(), owner: person("owner"), made_at: NOW };
     let lease = claim(connection);
     operations::extend(connection, std::slice::from_ref(&lease), NOW).unwrap();
     operations::save_progress(connection, &lease, Some("{}"), Some(&group), NOW).unwrap();
     let made = Outcome::ChatMade { group, invitation: String::new() };
-    operations::finish(connection, &environment, &lease, &made, NOW).unwrap();
+    Writing::run(connection, |writing| operations::finish(writing, &environment, &lease, &made, NOW)).unwrap();
 
     let removed = take_in(connection, &environment, &tenant, chat.id, NOW.plus(Duration::from_secs(1)));
     let removal = NewRemoval {
@@ -176,7 +181,7 @@ fn everyday(connection: &mut SqliteConnection) {
     removal::request(connection, &tenant, &NewRemoval { idempotency: None, ..removal }).unwrap();
     let lease = claim(connection);
     let postponed = Outcome::Postponed { until: NOW, counts: true };
-    operations::finish(connection, &environment, &lease, &postponed, NOW).unwrap();
+    Writing::run(connection, |writing| operations::finish(writing, &environment, &lease, &postponed, NOW)).unwrap();
     operations::sweep(connection, NOW).unwrap();
     with_an_account(connection, &environment, &tenant, chat.id);
 
@@ -262,7 +267,9 @@ fn take_in(
         at,
         kind: ProviderEventKind::Joined { person: person("ana"), invited_by: None },
     };
-    events::take_in(connection, environment, Service::Sandbox, "group", &[event], at).unwrap();
+    let take_in =
+        |writing: &mut Writing<'_>| events::take_in(writing, environment, Service::Sandbox, "group", &[event], at);
+    Writing::run(connection, take_in).unwrap();
     let found = list::find(connection, tenant, chat).unwrap().unwrap();
     crate::document::parse(&found.json).unwrap().participants[1].id
 }

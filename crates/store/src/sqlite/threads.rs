@@ -1,7 +1,8 @@
 //! The threads that SQLite is spoken to on: one writer that commits in groups, and a few readers.
 //!
-//! Whatever waits for the writer goes into one transaction, a savepoint each, and is answered after the commit: one sync
-//! to disk for all of them. A closure that fails takes back only its own savepoint.
+//! Whatever waits for the writer goes into one transaction, and is answered after the commit: one sync to disk for all of
+//! them. If that fails, each is made again in a savepoint of its own, so that a change that can't be made takes back only
+//! itself. Savepoints from the beginning would have every page that changes copied for each of them.
 
 use std::{
     num::NonZero,
@@ -12,9 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+use diesel::{Connection, QueryResult, SqliteConnection, connection::SimpleConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::counts::CountChanges;
 use crate::{
     error::{Result, StoreError},
     measure::{self, Calls},
@@ -35,9 +37,7 @@ const OPENING: Duration = Duration::from_secs(10);
 /// How many readers there are.
 const READERS: usize = 4;
 
-/// Tells a caller its result, once it is known whether the group was committed.
-type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
-type Write = Box<dyn FnOnce(&mut SqliteConnection) -> Answer + Send>;
+type Write = Box<dyn Change>;
 type Read = Box<dyn FnOnce(&mut SqliteConnection) + Send>;
 
 /// The way to the threads. They end when it is dropped.
@@ -71,23 +71,22 @@ impl Threads {
         Ok(Self { reading: Calls::new("read"), writing: Calls::new("write"), writer, readers, here })
     }
 
-    /// Runs `change` in a transaction and returns once that is on disk.
+    /// Runs `change` in a transaction and returns once that is on disk. It runs again if the transaction was taken back,
+    /// for others' sake.
     pub async fn write<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+        change: impl Fn(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.write_counted(move |writing| change(writing.connection)).await
+    }
+
+    /// The same for a change that may be one of the counts, too.
+    pub async fn write_counted<T: Send + 'static>(
+        &self,
+        change: impl Fn(&mut Writing<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (tell, told) = oneshot::channel();
-        let write: Write = Box::new(move |connection| {
-            let result = connection.transaction(change);
-            Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result,
-                    Err(reason) => result.and(Err(StoreError::Unavailable(reason))),
-                };
-                // A caller that does not wait any more is not told.
-                drop(tell.send(result));
-            })
-        });
+        let write: Write = Box::new(Call { change, result: None, tell });
         let call = self.writing.begin();
         call.end(in_time(answered(&self.writer, write, told)).await)
     }
@@ -118,6 +117,55 @@ impl Threads {
         let (tell, told) = oneshot::channel();
         let read: Read = Box::new(move |connection| drop(tell.send(connection.transaction(question))));
         answered(&self.readers, read, told).await
+    }
+}
+
+/// A transaction in which changes are made.
+pub struct Writing<'a> {
+    pub connection: &'a mut SqliteConnection,
+    /// Made at its end, all at once.
+    pub counts: CountChanges,
+}
+
+impl<'a> Writing<'a> {
+    /// Runs `change`, and then makes the changes of the counts.
+    pub fn run<T>(connection: &'a mut SqliteConnection, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let mut writing = Self { connection, counts: CountChanges::default() };
+        let made = change(&mut writing)?;
+        writing.counts.make(writing.connection)?;
+        Ok(made)
+    }
+}
+
+/// A change that somebody waits for.
+trait Change: Send {
+    /// Makes it; an error has the transaction taken back.
+    fn make(&mut self, writing: &mut Writing<'_>) -> QueryResult<()>;
+
+    /// Tells the caller what came of it the last time, once it is known whether that was committed.
+    fn tell(self: Box<Self>, committed: Result<(), String>);
+}
+
+struct Call<F, T> {
+    change: F,
+    result: Option<Result<T>>,
+    tell: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: Fn(&mut Writing<'_>) -> Result<T> + Send> Change for Call<F, T> {
+    fn make(&mut self, writing: &mut Writing<'_>) -> QueryResult<()> {
+        let result = self.result.insert((self.change)(writing));
+        if result.is_ok() { Ok(()) } else { Err(diesel::result::Error::RollbackTransaction) }
+    }
+
+    fn tell(self: Box<Self>, committed: Result<(), String>) {
+        let made = self.result.unwrap_or_else(|| Err(unavailable("it was not begun")));
+        let result = match committed {
+            Ok(()) => made,
+            Err(reason) => made.and(Err(StoreError::Unavailable(reason))),
+        };
+        // A caller that does not wait any more is not told.
+        drop(self.tell.send(result));
     }
 }
 
@@ -153,11 +201,12 @@ pub fn connect(path: &Path) -> Result<SqliteConnection> {
     let open = || -> Result<SqliteConnection, String> {
         let url = path.to_str().ok_or("its name is not UTF-8")?;
         let mut connection = SqliteConnection::establish(url).map_err(|error| error.to_string())?;
+        // Pages that change often are written back less often if the log may hold 4,000 of them (16 MB) instead of 1,000.
         connection
             .batch_execute(
                 "pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = full; \
                  pragma foreign_keys = on; pragma temp_store = memory; pragma cache_size = -8000; \
-                 pragma journal_size_limit = 67108864;",
+                 pragma journal_size_limit = 67108864; pragma wal_autocheckpoint = 4000;",
             )
             .map_err(|error| error.to_string())?;
         Ok(connection)
@@ -201,30 +250,58 @@ fn reconnect(path: &Path) -> SqliteConnection {
 fn write_groups(path: &Path, mut connection: SqliteConnection, mut writes: mpsc::Receiver<Write>) {
     let batches = measure::batches();
     while let Some(first) = writes.blocking_recv() {
-        // Answers that are dropped unsent tell their callers that they were interrupted.
+        // Changes that are dropped tell their callers that they were interrupted.
         let group = catch_unwind(AssertUnwindSafe(|| {
-            let mut answers: Vec<Answer> = Vec::new();
-            let committed = connection.immediate_transaction(|connection| {
-                let mut next = Some(first);
-                while let Some(write) = next {
-                    answers.push(write(connection));
-                    next = if answers.len() < GROUP { writes.try_recv().ok() } else { None };
-                }
-                diesel::result::QueryResult::Ok(())
-            });
-            let committed = committed.map_err(|error| error.to_string());
+            let mut group = vec![first];
+            let together = write_together(&mut connection, &mut group, &mut writes);
             #[expect(clippy::cast_precision_loss, reason = "a group is small")]
-            batches.record(answers.len() as f64);
-            for answer in answers {
-                answer(committed.clone());
-            }
-            committed
+            batches.record(group.len() as f64);
+            let committed = match together {
+                Ok(()) => Ok(vec![Ok(()); group.len()]),
+                Err(_) => write_one_by_one(&mut connection, &mut group).map_err(|error| error.to_string()),
+            };
+            let outcome = committed.clone().map(drop);
+            let committed = committed.unwrap_or_else(|reason| vec![Err(reason); group.len()]);
+            group.into_iter().zip(committed).for_each(|(change, committed)| change.tell(committed));
+            outcome
         }));
         if !matches!(group, Ok(Ok(()))) {
             tracing::error!(outcome = ?group.as_ref().ok(), "a group of writes was not committed");
             connection = reconnect(path);
         }
     }
+}
+
+/// Makes these changes, and those that come meanwhile, in one transaction.
+fn write_together(
+    connection: &mut SqliteConnection,
+    group: &mut Vec<Write>,
+    more: &mut mpsc::Receiver<Write>,
+) -> Result<()> {
+    let make_all = |writing: &mut Writing<'_>| {
+        let mut made = 0;
+        while let Some(change) = group.get_mut(made) {
+            change.make(writing)?;
+            made += 1;
+            if made < GROUP {
+                group.extend(more.try_recv());
+            }
+        }
+        Ok(())
+    };
+    connection.immediate_transaction(|connection| Writing::run(connection, make_all))
+}
+
+/// Makes these changes in one transaction, those that can be made; tells which.
+fn write_one_by_one(connection: &mut SqliteConnection, group: &mut [Write]) -> Result<Vec<Result<(), String>>> {
+    connection.immediate_transaction(|connection| {
+        let each = group.iter_mut().map(|change| {
+            let make = |writing: &mut Writing<'_>| Ok(change.make(writing)?);
+            let made = connection.transaction(|connection| Writing::run(connection, make));
+            made.map_err(|error| error.to_string())
+        });
+        Ok(each.collect())
+    })
 }
 
 fn answer_reads(path: &Path, mut connection: SqliteConnection, reads: &Mutex<mpsc::Receiver<Read>>) {
@@ -254,6 +331,46 @@ mod tests {
 
     fn count(connection: &mut SqliteConnection) -> Result<i64> {
         Ok(diesel::select(sql::<BigInt>("(select count(*) from numbers)")).get_result(connection)?)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_change_that_fails_takes_back_only_itself_and_the_others_are_made_once() {
+        const CHANGES: i64 = 90;
+        let (_folder, threads) = threads();
+        let (begin, may_begin) = std::sync::mpsc::channel::<()>();
+        let may_begin = Mutex::new(may_begin);
+        // The writer is busy until all others wait for it: they come into one group.
+        let busy = threads.write(move |_| {
+            may_begin.lock().unwrap().recv().ok();
+            Ok(())
+        });
+        let insert = |number: i64| {
+            threads.write(move |connection| {
+                connection.batch_execute(&format!("insert into numbers values ({number})"))?;
+                if number % 3 == 0 { Err(StoreError::Inconsistent(number.to_string())) } else { Ok(number) }
+            })
+        };
+        let others = futures_util::future::join_all((1..=CHANGES).map(insert));
+        let line_up = async {
+            while threads.writer.max_capacity() - threads.writer.capacity() < CHANGES as usize {
+                tokio::task::yield_now().await;
+            }
+            drop(begin);
+        };
+        let (busy, others, ()) = tokio::join!(busy, others, line_up);
+        busy.unwrap();
+        for (number, outcome) in (1..=CHANGES).zip(others) {
+            match outcome {
+                Ok(made) => assert_eq!((made, number % 3 == 0), (number, false)),
+                Err(error) => assert!(error.to_string().contains(&number.to_string()), "{number}: {error}"),
+            }
+        }
+        assert_eq!(threads.read(count).await.unwrap(), CHANGES / 3 * 2);
+        let sum = |connection: &mut SqliteConnection| {
+            Ok(diesel::select(sql::<BigInt>("(select sum(number) from numbers)")).get_result::<i64>(connection)?)
+        };
+        let made = (1..=CHANGES).filter(|number| number % 3 != 0).sum::<i64>();
+        assert_eq!(threads.read(sum).await.unwrap(), made);
     }
 
     #[tokio::test]
