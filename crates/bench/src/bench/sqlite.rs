@@ -53,11 +53,12 @@ pub fn measure(arguments: &BenchArguments, figures: &mut Figures) -> Result<(), 
     Ok(())
 }
 
+/// A connection with the settings of the service's own.
 fn connect(file: &Path) -> Result<Connection, Failure> {
     let connection = Connection::open(file)?;
     connection.execute_batch(
         "pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
-        pragma cache_size = -8000;",
+        pragma cache_size = -8000; pragma wal_autocheckpoint = 4000;",
     )?;
     Ok(connection)
 }
@@ -75,10 +76,12 @@ fn one_by_one(file: &Path, seconds: u32) -> Result<f64, Failure> {
     let model: Vec<u8> = connection.query_row("select id from chats limit 1", [], |row| row.get(0))?;
     // By its own id: of a chat it would have to be looked for among all operations.
     let the_operation = format!("id = (select operation_id from chats where tenant_id = '{TENANT}' and id = ?1)");
+    // As the service makes them, each behind the one before.
+    let operation = "cast(unhex(printf('%012x', unixepoch('subsec') * 1000)) || randomblob(10) as blob)";
     let copies = [
         again(&connection, "chats", &[("id", "?2"), ("provider_chat_id", "null")], "id = ?1")?,
         again(&connection, "chat_events", &[("chat_id", "?2")], "chat_id = ?1")?,
-        again(&connection, "operations", &[("id", "randomblob(16)"), ("chat_id", "?2")], &the_operation)?,
+        again(&connection, "operations", &[("id", operation), ("chat_id", "?2")], &the_operation)?,
     ];
     let count = "update chat_counts set inactive = inactive + 1 where tenant_id = ?1 and level = ?2 and \
         bucket_start = (select max(bucket_start) from chat_counts where tenant_id = ?1 and level = ?2)";
