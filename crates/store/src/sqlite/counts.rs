@@ -35,7 +35,9 @@ impl CountChanges {
 
 fn sum(changes: &[(i64, Counts)]) -> Counts {
     let mut sum = Counts::default();
-    changes.iter().for_each(|(_, counts)| sum += *counts);
+    for (_, counts) in changes {
+        sum += *counts;
+    }
     sum
 }
 

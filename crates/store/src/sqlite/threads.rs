@@ -317,6 +317,7 @@ fn answer_reads(path: &Path, mut connection: SqliteConnection, reads: &Mutex<mps
 #[cfg(test)]
 mod tests {
     use diesel::{RunQueryDsl as _, dsl::sql, sql_types::BigInt};
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -335,7 +336,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_change_that_fails_takes_back_only_itself_and_the_others_are_made_once() {
-        const CHANGES: i64 = 90;
+        const CHANGES: i32 = 90;
         let (_folder, threads) = threads();
         let (begin, may_begin) = std::sync::mpsc::channel::<()>();
         let may_begin = Mutex::new(may_begin);
@@ -344,20 +345,21 @@ mod tests {
             may_begin.lock().unwrap().recv().ok();
             Ok(())
         });
-        let insert = |number: i64| {
+        let insert = |number: i32| {
             threads.write(move |connection| {
                 connection.batch_execute(&format!("insert into numbers values ({number})"))?;
                 if number % 3 == 0 { Err(StoreError::Inconsistent(number.to_string())) } else { Ok(number) }
             })
         };
-        let others = futures_util::future::join_all((1..=CHANGES).map(insert));
+        let others: Vec<_> = (1..=CHANGES).map(insert).collect();
+        let number = others.len();
         let line_up = async {
-            while threads.writer.max_capacity() - threads.writer.capacity() < CHANGES as usize {
+            while threads.writer.max_capacity() - threads.writer.capacity() < number {
                 tokio::task::yield_now().await;
             }
             drop(begin);
         };
-        let (busy, others, ()) = tokio::join!(busy, others, line_up);
+        let (busy, others, ()) = tokio::join!(busy, join_all(others), line_up);
         busy.unwrap();
         for (number, outcome) in (1..=CHANGES).zip(others) {
             match outcome {
@@ -365,12 +367,12 @@ mod tests {
                 Err(error) => assert!(error.to_string().contains(&number.to_string()), "{number}: {error}"),
             }
         }
-        assert_eq!(threads.read(count).await.unwrap(), CHANGES / 3 * 2);
+        assert_eq!(threads.read(count).await.unwrap(), i64::from(CHANGES / 3 * 2));
         let sum = |connection: &mut SqliteConnection| {
             Ok(diesel::select(sql::<BigInt>("(select sum(number) from numbers)")).get_result::<i64>(connection)?)
         };
-        let made = (1..=CHANGES).filter(|number| number % 3 != 0).sum::<i64>();
-        assert_eq!(threads.read(sum).await.unwrap(), made);
+        let made: i32 = (1..=CHANGES).filter(|number| number % 3 != 0).sum();
+        assert_eq!(threads.read(sum).await.unwrap(), i64::from(made));
     }
 
     #[tokio::test]
