@@ -376,6 +376,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_room_nothing_is_said_to_be_there_that_is_not_and_with_room_all_is_well_again() {
+        const PAGES: i64 = 64;
+        let (_folder, threads) = threads();
+        let limit = |pages: i64| {
+            threads.write(move |connection| Ok(connection.batch_execute(&format!("pragma max_page_count = {pages}"))?))
+        };
+        let insert = |number: i64| {
+            threads.write(move |connection| {
+                // Every fourth takes more room than there is: SQLite takes the whole transaction back.
+                let pages = if number % 4 == 0 { PAGES } else { 0 };
+                connection.batch_execute(&format!(
+                    "insert into blobs values (zeroblob({pages} * 4096)); insert into numbers values ({number})"
+                ))?;
+                Ok(number)
+            })
+        };
+        threads.write(|connection| Ok(connection.batch_execute("create table blobs (bytes blob)")?)).await.unwrap();
+        limit(PAGES).await.unwrap();
+        let without_room = join_all((1..=20).map(insert)).await;
+        let made = without_room.iter().filter(|outcome| outcome.is_ok()).count();
+        assert!(made < 20);
+        assert_eq!(threads.read(count).await.unwrap(), i64::try_from(made).unwrap());
+        limit(1_000_000).await.unwrap();
+        for outcome in join_all((1..=20).map(insert)).await {
+            outcome.unwrap();
+        }
+        assert_eq!(threads.read(count).await.unwrap(), i64::try_from(made).unwrap() + 20);
+    }
+
+    #[tokio::test]
     async fn a_panic_is_that_of_its_call_and_the_threads_go_on() {
         const ROUNDS: i64 = 200;
         let (_folder, threads) = threads();
