@@ -302,16 +302,11 @@ pub fn save_progress(
         .get_result(connection)
         .optional()?;
     if let (Some(chat), Some(group)) = (chat, group) {
-        set_group(connection, lease, chat, group)?;
+        diesel::update(chats::table.find((lease.tenant.as_str(), chat)))
+            .set(chats::provider_chat_id.eq(&group.provider_chat_id))
+            .execute(connection)?;
     }
     Ok(chat.is_some())
-}
-
-fn set_group(connection: &mut SqliteConnection, lease: &Lease, chat: Id, group: &CreatedGroup) -> Result<()> {
-    diesel::update(chats::table.find((lease.tenant.as_str(), chat)))
-        .set(chats::provider_chat_id.eq(&group.provider_chat_id))
-        .execute(connection)?;
-    Ok(())
 }
 
 /// The messenger that a chat is on.
@@ -335,11 +330,10 @@ pub fn finish(
     let (tenant, chat_id) = (&lease.tenant, ChatId(chat.0));
     match outcome {
         Outcome::ChatMade { group, invitation } => {
-            set_group(connection, lease, chat, group)?;
             let service = service_of(connection, tenant, chat)?;
             let owner = people::id_of(connection, environment, tenant, service, &group.owner.external_id)?;
             diesel::update(chats::table.find((tenant.as_str(), chat)))
-                .set(chats::invitation.eq(invitation))
+                .set((chats::provider_chat_id.eq(&group.provider_chat_id), chats::invitation.eq(invitation)))
                 .execute(connection)?;
             events::apply(writing, tenant, chat_id, &[intake::group_made(group, owner, at)])?;
             end(writing.connection, lease, OperationStatus::Succeeded, None, at)?;
