@@ -11,48 +11,49 @@ use crate::{
 
 /// Changes about chats that are made together: one of each span, however many chats it is about.
 #[derive(Default)]
-pub struct CountChanges(Vec<(TenantId, i64, Counts)>);
+pub struct CountChanges(Vec<CountChange>);
+
+struct CountChange {
+    tenant: TenantId,
+    registered_at: i64,
+    counts: Counts,
+}
 
 impl CountChanges {
     /// Adds one about a chat that was registered at `registered_at`.
     pub fn add(&mut self, tenant: &TenantId, registered_at: i64, counts: Counts) {
-        self.0.push((tenant.clone(), registered_at, counts));
+        self.0.push(CountChange { tenant: tenant.clone(), registered_at, counts });
     }
 
     /// Makes them. The chats' own rows must be as they are after it.
     pub fn make(mut self, connection: &mut SqliteConnection) -> Result<()> {
-        self.0.sort_unstable_by(|(one, earlier, _), (other, later, _)| (one, earlier).cmp(&(other, later)));
-        for of_tenant in self.0.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let Some((tenant, ..)) = of_tenant.first() else { continue };
-            let changes: Vec<_> =
-                of_tenant.iter().map(|(_, registered_at, counts)| (*registered_at, *counts)).collect();
-            add(connection, tenant, Level::All, 0, sum(&changes))?;
-            add_by_span(connection, tenant, Level::Day, &changes)?;
+        self.0
+            .sort_unstable_by(|one, other| (&one.tenant, one.registered_at).cmp(&(&other.tenant, other.registered_at)));
+        for of_tenant in self.0.chunk_by(|one, other| one.tenant == other.tenant) {
+            add(connection, &of_tenant[0].tenant, Level::All, 0, sum(of_tenant))?;
+            add_by_span(connection, Level::Day, of_tenant)?;
         }
         Ok(())
     }
 }
 
-fn sum(changes: &[(i64, Counts)]) -> Counts {
+fn sum(changes: &[CountChange]) -> Counts {
     let mut sum = Counts::default();
-    for (_, counts) in changes {
-        sum += *counts;
+    for change in changes {
+        sum += change.counts;
     }
     sum
 }
 
-/// Adds changes, the earliest first, to the spans of a level, and where those are split to finer ones.
-fn add_by_span(
-    connection: &mut SqliteConnection,
-    tenant: &TenantId,
-    level: Level,
-    changes: &[(i64, Counts)],
-) -> Result<()> {
-    for of_span in changes.chunk_by(|(one, _), (other, _)| level.start_of(*one) == level.start_of(*other)) {
-        let start = level.start_of(of_span[0].0);
+/// Adds a tenant's changes, the earliest first, to the spans of a level, and where those are split to finer ones.
+fn add_by_span(connection: &mut SqliteConnection, level: Level, changes: &[CountChange]) -> Result<()> {
+    let start_of = |change: &CountChange| level.start_of(change.registered_at);
+    for of_span in changes.chunk_by(|one, other| start_of(one) == start_of(other)) {
+        let (tenant, start) = (&of_span[0].tenant, start_of(&of_span[0]));
         let bucket = add(connection, tenant, level, start, sum(of_span))?;
         match level.finer() {
-            Some(finer) if bucket.is_split => add_by_span(connection, tenant, finer, of_span)?,
+            Some(finer) if bucket.is_split => add_by_span(connection, finer, of_span)?,
+            // Counted from the rows, in which these changes are.
             Some(finer) if bucket.counts.all() > SPLIT_ABOVE => split(connection, tenant, level, finer, start)?,
             _ => {}
         }
