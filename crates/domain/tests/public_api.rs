@@ -298,6 +298,7 @@ fn an_environment_can_be_made_of_a_clock_and_chance() {
     let shared: &(dyn Environment + Send + Sync) = &Standing;
     assert_eq!(shared.now(), Timestamp::from_millis(0));
     assert_eq!(shared.new_uuid().get_version_num(), 4);
+    assert_eq!(shared.new_ordered_uuid().get_version_num(), 7);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod postgres;
 mod progress;
 mod repository;
 mod rows;
+mod sql;
 mod sqlite;
 mod system;
 mod url;

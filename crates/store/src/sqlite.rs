@@ -16,6 +16,7 @@ mod removal;
 mod retries;
 mod sandbox;
 pub(crate) mod schema;
+mod sql;
 mod system;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,17 @@
 //! Counts are kept up to date by the writer itself: there is only one.
 
 use convoke_domain::TenantId;
-use diesel::{SqliteConnection, dsl::sql, prelude::*, sql_types::BigInt};
+use diesel::{
+    SqliteConnection,
+    dsl::sql,
+    prelude::*,
+    sql_types::{BigInt, Bool, SmallInt, Text},
+};
 
-use super::schema::{chat_counts, chats};
+use super::{
+    schema::{chat_counts, chats},
+    sql::Sql,
+};
 use crate::{
     counts::{Bucket, Counts, Level, SPLIT_ABOVE},
     error::Result,
@@ -68,26 +76,20 @@ fn add(
     start: i64,
     counts: Counts,
 ) -> Result<Bucket> {
-    // Neither an upsert nor an update: Diesel has those planned anew each time, which takes longer than all the rest.
-    let kept: Option<(i64, i64, bool)> = chat_counts::table
-        .find((tenant.as_str(), level as i16, start))
-        .select((chat_counts::active, chat_counts::inactive, chat_counts::is_split))
-        .get_result(connection)
-        .optional()?;
-    let (active, inactive, is_split) = kept.unwrap_or_default();
-    let mut sum = Counts { active, inactive };
-    sum += counts;
-    diesel::replace_into(chat_counts::table)
-        .values((
-            chat_counts::tenant_id.eq(tenant.as_str()),
-            chat_counts::level.eq(level as i16),
-            chat_counts::bucket_start.eq(start),
-            chat_counts::active.eq(sum.active),
-            chat_counts::inactive.eq(sum.inactive),
-            chat_counts::is_split.eq(is_split),
-        ))
-        .execute(connection)?;
-    Ok(Bucket { start, counts: sum, is_split })
+    let add = Sql::<(BigInt, BigInt, Bool)>::new(
+        "insert into chat_counts (tenant_id, level, bucket_start, active, inactive, is_split) \
+        values (?1, ?2, ?3, ?4, ?5, false) on conflict (tenant_id, level, bucket_start) \
+        do update set active = active + excluded.active, inactive = inactive + excluded.inactive \
+        returning active, inactive, is_split",
+    );
+    let (active, inactive, is_split) = add
+        .bind::<Text, _>(tenant.as_str())
+        .bind::<SmallInt, _>(level as i16)
+        .bind::<BigInt, _>(start)
+        .bind::<BigInt, _>(counts.active)
+        .bind::<BigInt, _>(counts.inactive)
+        .get_result(connection)?;
+    Ok(Bucket { start, counts: Counts { active, inactive }, is_split })
 }
 
 /// Counts the chats of a span anew, by spans of the next level.

@@ -6,12 +6,17 @@ use convoke_domain::{
     ChatEvent, ChatId, EndReason, Environment, EventSource, ParticipantId, Record, Service, TenantId, Timestamp,
 };
 use convoke_provider::ProviderEvent;
-use diesel::{SqliteConnection, prelude::*};
+use diesel::{
+    SqliteConnection,
+    prelude::*,
+    sql_types::{BigInt, Binary, Bool, Integer, Text},
+};
 
 use super::{
     id::Id,
     people,
     schema::{chat_events, chats, participations},
+    sql::Sql,
     threads::Writing,
 };
 use crate::{
@@ -93,23 +98,29 @@ fn record(connection: &mut SqliteConnection, tenant: &TenantId, chat: ChatId, ne
 fn write(writing: &mut Writing<'_>, tenant: &TenantId, change: &RecordChange) -> Result<()> {
     let connection = &mut *writing.connection;
     let chat = &change.record.chat;
-    let row = chats::table.find((tenant.as_str(), Id(chat.id.0)));
-    let last_event_at = chats::last_event_at.eq(change.record.last_event_at.as_millis());
+    let last_event_at = change.record.last_event_at.as_millis();
     let Some(document) = &change.document else {
-        diesel::update(row).set(last_event_at).execute(connection)?;
+        Sql::<()>::new("update chats set last_event_at = ?3 where tenant_id = ?1 and id = ?2")
+            .bind::<Text, _>(tenant.as_str())
+            .bind::<Binary, _>(Id(chat.id.0))
+            .bind::<BigInt, _>(last_event_at)
+            .execute(connection)?;
         return Ok(());
     };
-    diesel::update(row)
-        .set((
-            chats::status.eq(chat.status.as_str()),
-            chats::is_active.eq(chat.is_active),
-            chats::title.eq(chat.current_title().unwrap_or_default()),
-            chats::updated_at.eq(chat.updated_at.as_millis()),
-            last_event_at,
-            chats::version.eq(chats::version + 1),
-            chats::document.eq(document),
-            chats::document_version.eq(DOCUMENT_VERSION),
-        ))
+    let write = Sql::<()>::new(
+        "update chats set status = ?3, is_active = ?4, title = ?5, updated_at = ?6, last_event_at = ?7, \
+        version = version + 1, document = ?8, document_version = ?9 where tenant_id = ?1 and id = ?2",
+    );
+    write
+        .bind::<Text, _>(tenant.as_str())
+        .bind::<Binary, _>(Id(chat.id.0))
+        .bind::<Text, _>(chat.status.as_str())
+        .bind::<Bool, _>(chat.is_active)
+        .bind::<Text, _>(chat.current_title().unwrap_or_default())
+        .bind::<BigInt, _>(chat.updated_at.as_millis())
+        .bind::<BigInt, _>(last_event_at)
+        .bind::<Text, _>(document)
+        .bind::<Integer, _>(DOCUMENT_VERSION)
         .execute(connection)?;
     for (person, ordinal) in &change.gone {
         let key = (tenant.as_str(), Id(chat.id.0), Id(person.0), *ordinal);

@@ -12,7 +12,7 @@ use diesel::{
     dsl::{count_star, min, sql},
     expression::SqlLiteral,
     prelude::*,
-    sql_types::{Bool, Nullable},
+    sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text},
 };
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     id::Id,
     people, retries,
     schema::{chat_events, chats, operations, people as people_table},
+    sql::Sql,
     threads::Writing,
 };
 use crate::{
@@ -212,26 +213,18 @@ fn next_due_tenant(
 
 fn take(connection: &mut SqliteConnection, claim: &Claim, tenant: &str, id: Id) -> Result<ClaimedOperation> {
     type Row = (String, Id, Option<Id>, String, i32, i64, i64, Option<String>, Option<String>);
-    let row: Row = diesel::update(operations::table.find((tenant, id)))
-        .set((
-            operations::state.eq(RUNNING),
-            operations::attempts.eq(operations::attempts + 1),
-            operations::fence.eq(operations::fence + 1),
-            operations::lease_owner.eq(&claim.owner),
-            operations::lease_until.eq(claim.lease_until.as_millis()),
-            operations::updated_at.eq(claim.now.as_millis()),
-        ))
-        .returning((
-            operations::kind,
-            operations::chat_id,
-            operations::person_id,
-            operations::lane,
-            operations::attempts,
-            operations::fence,
-            operations::created_at,
-            operations::progress,
-            operations::origin,
-        ))
+    type Types = (Text, Binary, Nullable<Binary>, Text, Integer, BigInt, BigInt, Nullable<Text>, Nullable<Text>);
+    let take = Sql::<Types>::new(
+        "update operations set state = 'running', attempts = attempts + 1, fence = fence + 1, lease_owner = ?3, \
+        lease_until = ?4, updated_at = ?5 where tenant_id = ?1 and id = ?2 \
+        returning kind, chat_id, person_id, lane, attempts, fence, created_at, progress, origin",
+    );
+    let row: Row = take
+        .bind::<Text, _>(tenant)
+        .bind::<Binary, _>(id)
+        .bind::<Text, _>(&claim.owner)
+        .bind::<BigInt, _>(claim.lease_until.as_millis())
+        .bind::<BigInt, _>(claim.now.as_millis())
         .get_result(connection)?;
     let (kind, chat, person, lane, attempts, fence, created_at, progress, origin) = row;
     let (service, group): (String, Option<String>) =
@@ -332,8 +325,11 @@ pub fn finish(
         Outcome::ChatMade { group, invitation } => {
             let service = service_of(connection, tenant, chat)?;
             let owner = people::id_of(connection, environment, tenant, service, &group.owner.external_id)?;
-            diesel::update(chats::table.find((tenant.as_str(), chat)))
-                .set((chats::provider_chat_id.eq(&group.provider_chat_id), chats::invitation.eq(invitation)))
+            Sql::<()>::new("update chats set provider_chat_id = ?3, invitation = ?4 where tenant_id = ?1 and id = ?2")
+                .bind::<Text, _>(tenant.as_str())
+                .bind::<Binary, _>(chat)
+                .bind::<Text, _>(&group.provider_chat_id)
+                .bind::<Text, _>(invitation)
                 .execute(connection)?;
             events::apply(writing, tenant, chat_id, &[intake::group_made(group, owner, at)])?;
             end(writing.connection, lease, OperationStatus::Succeeded, None, at)?;
@@ -393,15 +389,16 @@ fn end(
 ) -> Result<()> {
     let error = error.map(serde_json::to_string).transpose();
     let error = error.map_err(|error| rows::inconsistent("error", &error.to_string()))?;
-    diesel::update(held!(lease))
-        .set((
-            operations::state.eq(status.as_str()),
-            operations::completed_at.eq(at.as_millis()),
-            operations::error.eq(error),
-            operations::lease_owner.eq(None::<String>),
-            operations::lease_until.eq(None::<i64>),
-            operations::updated_at.eq(at.as_millis()),
-        ))
+    let end = Sql::<()>::new(
+        "update operations set state = ?4, error = ?5, completed_at = ?6, updated_at = ?6, lease_owner = null, \
+        lease_until = null where tenant_id = ?1 and id = ?2 and fence = ?3 and state = 'running'",
+    );
+    end.bind::<Text, _>(lease.tenant.as_str())
+        .bind::<Binary, _>(Id(lease.operation_id.0))
+        .bind::<BigInt, _>(lease.fence)
+        .bind::<Text, _>(status.as_str())
+        .bind::<Nullable<Text>, _>(error)
+        .bind::<BigInt, _>(at.as_millis())
         .execute(connection)?;
     Ok(())
 }
