@@ -4,7 +4,7 @@
 use super::{Bench, in_turn, ratio};
 use crate::{
     Failure,
-    figures::{Figures, Spread},
+    figures::{Figure, Figures, Spread},
     limit::{self, Script},
     load::{PERCENTILES, Question},
     report,
@@ -44,10 +44,8 @@ pub async fn measure(bench: &Bench, figures: &mut Figures) -> Result<(), Failure
     let what = "one lone registration, beside a bare insert of the chat with its commit";
     figures.put("31", ratio(what, "ms", measured, 1.5, 1.2));
     let measured = in_turn(bench.rounds, &mut lone, || Ok(bench.limit.run(&same, 1, bench.seconds.min(4))?.latency))?;
-    let mut figure =
-        ratio("one lone registration, beside the same statement with its commit", "ms", measured, 1.0, 1.0);
-    figure.target = None;
-    figures.put("32", figure);
+    let what = "one lone registration, beside the same statement with its commit";
+    figures.put("32", Figure { target: None, ..ratio(what, "ms", measured, 1.0, 1.0) });
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! The embedded database: registrations beside the same rows written in a transaction each, and reading beside a bare
-//! loop.
+//! The embedded database: registrations beside the same rows written by a bare loop, in a transaction each or many in one,
+//! and reading beside a bare loop.
 
 use std::{
     path::Path,
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::{BenchArguments, in_turn, path_of, ratio};
 use crate::{
     Failure,
-    figures::Figures,
+    figures::{Figure, Figures},
     load::{Load, Question},
     service::{Service, TENANT},
 };
@@ -21,6 +21,8 @@ use crate::{
 const PATH: &str = "/api/v1/private/chats";
 const CHAT: &str = r#"{"title": "Kick-off of the summer party", "createdBy": "ada", "service": "sandbox"}"#;
 const CLIENTS: u32 = 32;
+/// About as many registrations as the service puts into one transaction then.
+const GROUP: u32 = 24;
 /// As many threads read in the bare loop as in the service.
 const READERS: usize = 4;
 const IDS: u32 = 20_000;
@@ -37,9 +39,12 @@ pub fn measure(arguments: &BenchArguments, figures: &mut Figures) -> Result<(), 
     let register =
         || Ok(load.run(&service.address, &service.token, &Question::Post(PATH, CHAT), CLIENTS, seconds)?.rate);
     register()?;
-    let measured = in_turn(rounds, register, || one_by_one(&file, seconds))?;
+    let measured = in_turn(rounds, register, || write(&file, 1, seconds))?;
     let what = "SQLite: registrations, 32 clients, beside the same rows in a transaction each";
     figures.put("80", ratio(what, "a second", measured, 5.0, 7.0));
+    let measured = in_turn(rounds, register, || write(&file, GROUP, seconds))?;
+    let what = format!("SQLite: registrations, 32 clients, beside the same rows, {GROUP} in a transaction");
+    figures.put("81", Figure { target: None, ..ratio(&what, "a second", measured, 1.0, 1.0) });
 
     let ids = ids(&file)?;
     let paths: Vec<String> = ids.iter().map(|id| path_of(&id.to_string())).collect();
@@ -49,7 +54,7 @@ pub fn measure(arguments: &BenchArguments, figures: &mut Figures) -> Result<(), 
     read(&service)?;
     let measured = in_turn(rounds, || read(&service), || bare_loop(&file, &ids, seconds))?;
     let what = format!("SQLite: one chat, 32 clients, beside the same statement in a bare loop on {READERS} threads");
-    figures.put("81", ratio(&what, "a second", measured, 0.6, 0.8));
+    figures.put("82", ratio(&what, "a second", measured, 0.6, 0.8));
     Ok(())
 }
 
@@ -70,8 +75,8 @@ fn ids(file: &Path) -> Result<Vec<uuid::Uuid>, Failure> {
     rows.map(|id| Ok(uuid::Uuid::from_slice(&id?)?)).collect()
 }
 
-/// Writes what a registration writes, again and again, each in a transaction of its own.
-fn one_by_one(file: &Path, seconds: u32) -> Result<f64, Failure> {
+/// Writes what a registration writes, again and again, so many of them in a transaction; how many a second.
+fn write(file: &Path, group: u32, seconds: u32) -> Result<f64, Failure> {
     let mut connection = connect(file)?;
     let model: Vec<u8> = connection.query_row("select id from chats limit 1", [], |row| row.get(0))?;
     // By its own id: of a chat it would have to be looked for among all operations.
@@ -83,21 +88,23 @@ fn one_by_one(file: &Path, seconds: u32) -> Result<f64, Failure> {
         again(&connection, "chat_events", &[("chat_id", "?2")], "chat_id = ?1")?,
         again(&connection, "operations", &[("id", operation), ("chat_id", "?2")], &the_operation)?,
     ];
-    let count = "update chat_counts set inactive = inactive + 1 where tenant_id = ?1 and level = ?2 and \
+    let count = "update chat_counts set inactive = inactive + ?3 where tenant_id = ?1 and level = ?2 and \
         bucket_start = (select max(bucket_start) from chat_counts where tenant_id = ?1 and level = ?2)";
     let begun = Instant::now();
     let mut written = 0.0;
     while begun.elapsed() < Duration::from_secs(seconds.into()) {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let id: Vec<u8> = transaction.query_row("select randomblob(16)", [], |row| row.get(0))?;
-        for copy in &copies {
-            transaction.prepare_cached(copy)?.execute((&model, &id))?;
+        for _ in 0..group {
+            let id: Vec<u8> = transaction.prepare_cached("select randomblob(16)")?.query_row([], |row| row.get(0))?;
+            for copy in &copies {
+                transaction.prepare_cached(copy)?.execute((&model, &id))?;
+            }
         }
         for level in [0, 1] {
-            transaction.prepare_cached(count)?.execute((TENANT, level))?;
+            transaction.prepare_cached(count)?.execute((TENANT, level, group))?;
         }
         transaction.commit()?;
-        written += 1.0;
+        written += f64::from(group);
     }
     Ok(written / begun.elapsed().as_secs_f64())
 }
