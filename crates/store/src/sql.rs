@@ -9,6 +9,7 @@ use std::{
 use diesel::{
     QueryResult,
     backend::Backend,
+    pg::Pg,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
     serialize::ToSql,
     sql_types::HasSqlType,
@@ -22,7 +23,7 @@ pub struct Sql<'a, DB, ST = ()> {
     rows: PhantomData<fn() -> ST>,
 }
 
-/// Stands in a statement's text for an argument.
+/// Stands in a statement's text for an argument, on PostgreSQL: to SQLite `$1` is a name and not a number.
 #[derive(Clone, Copy)]
 pub struct Placeholder(usize);
 
@@ -44,27 +45,29 @@ impl<'a, DB: Backend, ST> Sql<'a, DB, ST> {
         let _ = write!(self.text, "{text}");
     }
 
-    /// Adds an argument, and gives what stands for it in the text.
-    pub fn argument<T: 'a, V: ToSql<T, DB> + Send + 'a>(&mut self, value: V) -> Placeholder
-    where
-        DB: HasSqlType<T>,
-    {
-        self.arguments.push(Box::new(Value(value, PhantomData::<fn() -> T>)));
-        Placeholder(self.arguments.len())
-    }
-
     /// The next argument.
     pub fn bind<T: 'a, V: ToSql<T, DB> + Send + 'a>(mut self, value: V) -> Self
     where
         DB: HasSqlType<T>,
     {
-        self.argument::<T, V>(value);
+        self.arguments.push(Box::new(Value(value, PhantomData::<fn() -> T>)));
         self
     }
 
     /// Has it planned at every call: for texts of which there may be very many, each of which would stay prepared.
     pub const fn unprepared(&mut self) {
         self.is_prepared = false;
+    }
+}
+
+impl<'a, ST> Sql<'a, Pg, ST> {
+    /// Adds an argument, and gives what stands for it in the text.
+    pub fn argument<T: 'a, V: ToSql<T, Pg> + Send + 'a>(&mut self, value: V) -> Placeholder
+    where
+        Pg: HasSqlType<T>,
+    {
+        self.arguments.push(Box::new(Value(value, PhantomData::<fn() -> T>)));
+        Placeholder(self.arguments.len())
     }
 }
 

@@ -47,8 +47,8 @@ impl SystemRepository for SqliteStore {
 
     async fn claim_operations(&self, claim: &Claim) -> Result<Vec<ClaimedOperation>> {
         let last = self.turns.last_served();
-        let taken = claim.clone();
-        let claimed = self.threads.write(move |connection| operations::claim(connection, &taken, &last)).await?;
+        let wanted = claim.clone();
+        let claimed = self.threads.write(move |connection| operations::claim(connection, &wanted, &last)).await?;
         self.turns.served(claim, &claimed);
         Ok(claimed)
     }
