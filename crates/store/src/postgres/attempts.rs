@@ -144,7 +144,8 @@ async fn save_all(pool: &Pool, saves: &[Save]) -> Vec<Result<bool>> {
 async fn save_together(mut queries: &AsyncPgConnection, saves: &[Save]) -> Done<bool> {
     // Chats before operations, as everywhere, and both in the same order always.
     const SAVE: &str = "with input as materialized ( \
-            select * from unnest($1, $2, $3, $4, $5, $6) as input (tenant_id, id, fence, progress, at, group_name)), \
+            select * from unnest((select $1), (select $2), (select $3), (select $4), (select $5), (select $6)) \
+                as input (tenant_id, id, fence, progress, at, group_name)), \
         chat as materialized ( \
             select chats.tenant_id, chats.id, input.group_name from input \
             join operations on operations.tenant_id = input.tenant_id and operations.id = input.id \
@@ -222,7 +223,7 @@ async fn make_together(
 async fn lock_together(mut queries: &AsyncPgConnection, makings: &[Making]) -> Done<Option<Vec<LockedChat>>> {
     const LOCK: &str = "select input.place, chats.id, chats.service, chats.status, chats.provider_chat_id, \
             chats.last_event_at, chats.document, chats.document_version \
-        from unnest($1, $2, $3) with ordinality as input (tenant_id, id, fence, place) \
+        from unnest((select $1), (select $2), (select $3)) with ordinality as input (tenant_id, id, fence, place) \
         join operations on operations.tenant_id = input.tenant_id and operations.id = input.id \
             and operations.fence = input.fence and operations.state = 'running' \
         join chats on chats.tenant_id = operations.tenant_id and chats.id = operations.chat_id \
@@ -253,7 +254,7 @@ async fn owners(
     chats: &[LockedChat],
 ) -> Done<Option<Vec<ParticipantId>>> {
     const FIND: &str = "select people.tenant_id, people.service, people.external_id, people.id \
-        from unnest($1, $2, $3) as wanted (tenant_id, service, external_id) \
+        from unnest((select $1), (select $2), (select $3)) as wanted (tenant_id, service, external_id) \
         join people on people.tenant_id = wanted.tenant_id and people.service = wanted.service \
             and people.external_id = wanted.external_id";
     let person = |(making, chat): (&Making, &LockedChat)| {

@@ -14,11 +14,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{
-    failure::Outcome,
-    schema::{chat_events, chats},
-    sql::Sql,
-};
+use super::{failure::Outcome, schema::chats, sql::Sql};
 use crate::{
     DOCUMENT_VERSION,
     counts::Counts,
@@ -132,7 +128,7 @@ pub async fn people_ids(
     external_ids: &BTreeSet<&str>,
 ) -> Outcome<HashMap<String, ParticipantId>> {
     const FIND: &str = "select external_id, id from people \
-        where tenant_id = $1 and service = $2 and external_id = any($3)";
+        where tenant_id = $1 and service = $2 and external_id = any((select $3)::text[])";
     const ADD: &str = "insert into people (tenant_id, id, service, external_id) \
         select $1, person.id, $2, person.external_id from unnest($3, $4) as person (external_id, id) \
         on conflict do nothing";
@@ -241,18 +237,12 @@ pub async fn of_chats(
     tenant: &str,
     chats: &[Uuid],
 ) -> Outcome<HashMap<Uuid, Vec<ChatEvent>>> {
+    const READ: &str = "select chat_id, key, source, at, recorded_at, body from chat_events \
+        where tenant_id = $1 and chat_id = any((select $2)::uuid[])";
     type Row = (Uuid, String, String, i64, i64, String);
-    let kept: Vec<Row> = chat_events::table
-        .filter(chat_events::tenant_id.eq(tenant))
-        .filter(chat_events::chat_id.eq_any(chats))
-        .select((
-            chat_events::chat_id,
-            chat_events::key,
-            chat_events::source,
-            chat_events::at,
-            chat_events::recorded_at,
-            chat_events::body,
-        ))
+    let kept: Vec<Row> = Sql::<(SqlUuid, Text, Text, BigInt, BigInt, Text)>::new(READ)
+        .bind::<Text, _>(tenant)
+        .bind::<Array<SqlUuid>, _>(chats)
         .load(&mut queries)
         .await?;
     let mut events: HashMap<Uuid, Vec<ChatEvent>> = HashMap::new();
@@ -312,7 +302,7 @@ async fn delete_stays(
     chat: ChatId,
     gone: &[(ParticipantId, i32)],
 ) -> Outcome<()> {
-    const DELETE: &str = "delete from participations using unnest($3, $4) as gone (person_id, ordinal) \
+    const DELETE: &str = "delete from participations using unnest((select $3), (select $4)) as gone (person_id, ordinal) \
         where tenant_id = $1 and chat_id = $2 \
         and participations.person_id = gone.person_id and participations.ordinal = gone.ordinal";
     if gone.is_empty() {

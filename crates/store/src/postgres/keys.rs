@@ -26,7 +26,7 @@ pub async fn find(
     keys: &[&IdempotencyKey],
 ) -> Outcome<HashMap<(String, String), KeptAnswer>> {
     const FIND: &str = "select kept.route, kept.key, kept.request_hash, kept.chat_id, kept.operation_id, chats.status \
-        from unnest($2, $3) as wanted (route, key) \
+        from unnest((select $2), (select $3)) as wanted (route, key) \
         join idempotency_keys as kept on kept.tenant_id = $1 and kept.route = wanted.route and kept.key = wanted.key \
         left join chats on chats.tenant_id = $1 and chats.id = kept.chat_id";
     type Row = (String, String, Vec<u8>, Uuid, Uuid, Option<String>);

@@ -86,7 +86,7 @@ async fn claim_alone(
         format!("select tenant_id from operations where lane = queue.lane and {DUE}{behind} order by tenant_id limit 1")
     };
     let text = format!(
-        "select next.tenant_id, queue.lane from unnest($1, $3) as queue (lane, after) \
+        "select next.tenant_id, queue.lane from unnest((select $1), (select $3)) as queue (lane, after) \
         cross join lateral (select coalesce(({}), ({})) as tenant_id) as next where next.tenant_id is not null",
         first(" and tenant_id > queue.after"),
         first(""),
@@ -162,7 +162,7 @@ async fn take(
     );
     let text = format!(
         "with due as materialized ( \
-            select chosen.tenant_id, chosen.id from unnest($1, $3) as queue (tenant_id, lane) cross join lateral ( \
+            select chosen.tenant_id, chosen.id from unnest((select $1), (select $3)) as queue (tenant_id, lane) cross join lateral ( \
                 select operations.tenant_id, operations.id from operations \
                 where operations.lane = queue.lane and operations.tenant_id = queue.tenant_id and {DUE} \
                 order by operations.next_attempt_at limit $4 for update skip locked) as chosen), \
@@ -225,7 +225,7 @@ fn creation(registration: &str) -> Result<Work> {
 
 pub async fn extend(mut queries: &AsyncPgConnection, leases: &[Lease], until: Timestamp) -> Done<Vec<OperationId>> {
     const EXTEND: &str = "update operations set lease_until = $4 \
-        from unnest($1, $2, $3) as lease (tenant_id, id, fence) \
+        from unnest((select $1), (select $2), (select $3)) as lease (tenant_id, id, fence) \
         where operations.tenant_id = lease.tenant_id and operations.id = lease.id \
         and operations.fence = lease.fence and operations.state = 'running' returning operations.id";
     let held: Vec<Uuid> = Sql::<SqlUuid>::new(EXTEND)

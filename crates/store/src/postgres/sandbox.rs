@@ -143,7 +143,7 @@ async fn pending(mut queries: &AsyncPgConnection, limit: u32) -> Outcome<Vec<(St
 }
 
 async fn delete(mut queries: &AsyncPgConnection, names: &[(&str, i64, i32)]) -> Outcome<()> {
-    const DELETE: &str = "delete from sandbox_events using unnest($1, $2, $3) as told (code, version, ordinal) \
+    const DELETE: &str = "delete from sandbox_events using unnest((select $1), (select $2), (select $3)) as told (code, version, ordinal) \
         where sandbox_events.code = told.code and sandbox_events.version = told.version \
         and sandbox_events.ordinal = told.ordinal";
     Sql::<()>::new(DELETE)

@@ -299,11 +299,28 @@ async fn a_server_that_takes_no_writes_any_more_is_left() {
     store.register_chat(&acme, new_chat(&environment, "three")).await.unwrap();
 }
 
-/// How many chats PostgreSQL thinks there are; none or less until it has counted.
+/// How many rows PostgreSQL thinks there are in a table; none or less until it has counted.
+async fn as_counted(store: &PostgresStore, table: &str) -> i64 {
+    let counted = &format!("select reltuples::bigint from pg_class where oid = '{table}'::regclass");
+    let counted = || sql::Sql::<diesel::sql_types::BigInt>::new(counted);
+    store.pool.once(MINUTE, |own| async move { Ok(counted().get_result(&mut &*own).await?) }).await.unwrap()
+}
+
 async fn chats_as_counted(store: &PostgresStore) -> i64 {
-    const COUNTED: &str = "select reltuples::bigint from pg_class where oid = 'chats'::regclass";
-    let counted = sql::Sql::<diesel::sql_types::BigInt>::new;
-    store.pool.once(MINUTE, |own| async move { Ok(counted(COUNTED).get_result(&mut &*own).await?) }).await.unwrap()
+    as_counted(store, "chats").await
+}
+
+#[tokio::test]
+async fn the_planner_learns_that_a_table_is_not_empty_any_more() {
+    const FILL: &str = "insert into sandbox_groups (code, tenant_id, chat_id, version, state) \
+        select n::text, 'acme', gen_random_uuid(), 0, '{}' from generate_series(1, 300) as n";
+    let (_database, _, store) = new_store().await;
+    // As after a restore; nobody else is to tell it meanwhile.
+    execute(&store, "alter table sandbox_groups set (autovacuum_enabled = off); analyze sandbox_groups").await;
+    assert_eq!(as_counted(&store, "sandbox_groups").await, 0);
+    execute(&store, FILL).await;
+    store.refresh_statistics().await.unwrap();
+    assert_eq!(as_counted(&store, "sandbox_groups").await, 300);
 }
 
 #[tokio::test]

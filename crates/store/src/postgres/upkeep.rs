@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use convoke_domain::{ChatId, Timestamp};
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Bool, Integer, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Integer, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -78,19 +78,22 @@ pub async fn rewrite_outdated(mut queries: &AsyncPgConnection) -> Outcome<u64> {
     Ok(rewritten)
 }
 
-/// Has statistics of the chats gathered, if their table is ten times as large as when that was last done.
+/// Has statistics gathered of each table that is ten times as large as when that was last done.
 ///
 /// Autovacuum does it too, but only looks once a minute, and a plan is kept until there are new statistics. While a table
 /// is next to empty, all indexes that begin with the tenant cost the same to the planner, and for what is asked by tenant
 /// and id it may take another one than the primary key: foreign keys then walk through all chats of the tenant, and a new
-/// database takes half of the registrations that it could.
+/// database takes half of the registrations that it could. Of a table that was looked at while it was empty, as after a
+/// restore, the planner reads all rows.
 pub async fn refresh_statistics(mut queries: &AsyncPgConnection) -> Outcome<()> {
     // Who may not gather them leaves it to autovacuum: PostgreSQL would warn each time.
-    const OUTGROWN: &str = "select pg_relation_size(oid) > current_setting('block_size')::bigint * 10 * relpages \
-        and pg_has_role(relowner, 'usage') from pg_class where oid = 'chats'::regclass";
-    if Sql::<Bool>::new(OUTGROWN).get_result(&mut queries).await? {
+    const OUTGROWN: &str = "select relname::text from pg_class where oid = any (array['chats', 'chat_events', 'people', \
+            'participations', 'operations', 'idempotency_keys', 'sandbox_groups']::regclass[]) \
+        and pg_relation_size(oid) > current_setting('block_size')::bigint * 10 * relpages \
+        and pg_has_role(relowner, 'usage')";
+    for table in Sql::<Text>::new(OUTGROWN).load::<String>(&mut queries).await? {
         // Skipped if somebody else is at it.
-        Sql::<()>::new("analyze (skip_locked) chats").execute(&mut queries).await?;
+        Sql::<()>::new(&format!("analyze (skip_locked) {table}")).execute(&mut queries).await?;
     }
     Ok(())
 }
