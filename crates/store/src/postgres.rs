@@ -16,6 +16,7 @@ mod groups;
 mod keys;
 mod list;
 mod migrations;
+mod near_page;
 mod notify;
 mod operations;
 mod operator;
@@ -66,13 +67,15 @@ use self::{
     failure::Outcome,
     gather::Gathered,
     migrations::MigrationError,
+    near_page::NearPage,
     notify::Herald,
     patience::SlowReads,
     pipeline::Pipelines,
     pool::{Own, Pool},
+    read::WantedChat,
     register::Registrar,
     replica::{Replica, ReplicaFirst},
-    together::ChatReads,
+    together::Together,
 };
 
 /// How long a start waits for a database that is not there yet.
@@ -84,7 +87,8 @@ const SLOW_DEADLINE: Duration = Duration::from_secs(10);
 /// A PostgreSQL database, opened.
 pub struct PostgresStore {
     reads: Arc<Pipelines>,
-    chat_reads: ChatReads,
+    chat_reads: Together<WantedChat>,
+    page_reads: Together<NearPage>,
     pool: Pool,
     registrar: Registrar,
     attempts: Attempts,
@@ -132,7 +136,8 @@ impl PostgresStore {
         measure::replicas();
         let replica = replica.map(|options| Replica::start(options, reads.clone(), runtime)).transpose()?;
         Ok(Self {
-            chat_reads: ChatReads::new(reads.clone()),
+            chat_reads: Together::new(reads.clone()),
+            page_reads: Together::new(reads.clone()),
             reads,
             registrar: Registrar::new(pool.clone(), herald.clone(), runtime),
             attempts: Attempts::new(&pool, &environment, runtime),
@@ -214,7 +219,7 @@ async fn prepare(
 #[async_trait]
 impl Reads for PostgresStore {
     async fn find_chat(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatDocument>> {
-        self.chat_reads.find(tenant, id).await
+        self.chat_reads.ask(WantedChat { tenant: tenant.clone(), id }).await
     }
 
     async fn find_invitation(&self, tenant: &TenantId, id: ChatId) -> Result<Option<ChatInvitation>> {
@@ -222,11 +227,8 @@ impl Reads for PostgresStore {
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-        if let Some(direction) = list::is_near(query) {
-            let page = self
-                .reads
-                .read(|shared| async move { list::near_page(shared.queries(), tenant, query, direction).await });
-            return page.await;
+        if let Some(page) = NearPage::new(tenant, query) {
+            return self.page_reads.ask(page).await;
         }
         let _turn = self.slow_reads.turn(tenant).await?;
         let page = self.pool.snapshot(SLOW_DEADLINE, |work| async move {

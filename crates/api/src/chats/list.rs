@@ -281,19 +281,13 @@ pub(crate) fn walk_links(query: &Query, next: Option<WalkPosition>) -> Links {
     links
 }
 
-/// The answer's body: documents as they were stored, one after the other.
-fn put_together(documents: &[String], metadata: &ListMetadata, links: &Links) -> String {
+/// The answer's body: documents as they were stored, with commas between.
+fn put_together(documents: &str, metadata: &ListMetadata, links: &Links) -> String {
     let write = |json: serde_json::Result<String>| json.expect("numbers and texts are always written");
     let (metadata, links) = (write(serde_json::to_string(metadata)), write(serde_json::to_string(links)));
-    let length = documents.iter().map(|document| document.len() + 1).sum::<usize>() + metadata.len() + links.len();
-    let mut body = String::with_capacity(length + 48);
+    let mut body = String::with_capacity(documents.len() + metadata.len() + links.len() + 48);
     body.push_str("{\"records\":[");
-    for (number, document) in documents.iter().enumerate() {
-        if number > 0 {
-            body.push(',');
-        }
-        body.push_str(document);
-    }
+    body.push_str(documents);
     body.push_str("],\"_metadata\":");
     body.push_str(&metadata);
     body.push_str(",\"_links\":");
@@ -393,8 +387,7 @@ mod tests {
     #[test]
     fn documents_are_put_together_unparsed() {
         let metadata = walk_metadata(PageSize::default());
-        let documents = ["{\"id\":1}".to_owned(), "{\"id\":2}".to_owned()];
-        let body = put_together(&documents, &metadata, &Links::default());
+        let body = put_together(r#"{"id":1},{"id":2}"#, &metadata, &Links::default());
         assert_eq!(body, r#"{"records":[{"id":1},{"id":2}],"_metadata":{"pageSize":20},"_links":{}}"#);
     }
 }

@@ -1,11 +1,11 @@
 //! Lists and walks. The keys are chosen first, from an index alone, and then the documents are fetched.
 
-use std::fmt::Display;
+use std::{collections::HashMap, fmt::Display};
 
 use convoke_domain::{
     ChatFilter, ChatId, ChatQuery, Direction, PageSize, Sort, SortField, SortKey, TenantId, Timestamp, WalkPosition,
 };
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ChatPage, ChatWalk, DOCUMENT_VERSION,
-    counts::{PLAIN_OFFSET, PagePlace, PagePlan, Step},
+    counts::{PagePlace, PagePlan, Step},
     document,
     error::StoreError,
 };
@@ -25,45 +25,7 @@ use crate::{
 const COMMON_SIZES: [u32; 6] = [10, 20, 25, 50, 100, 200];
 
 /// A chat on a page: registration, id, document and its form.
-type Row = (i64, Uuid, String, i32);
-
-/// The order in which a page near the beginning is found at once: that of registration, without bounds.
-pub fn is_near(query: &ChatQuery) -> Option<Direction> {
-    let filter = &query.filter;
-    let is_plain = filter.ids.is_empty() && filter.registered_from.is_none() && filter.registered_to.is_none();
-    query.sort.by_registration().filter(|_| is_plain && query.offset() <= PLAIN_OFFSET)
-}
-
-/// A page near the beginning and the total, in one statement and so from one snapshot.
-pub async fn near_page(
-    mut queries: &AsyncPgConnection,
-    tenant: &TenantId,
-    query: &ChatQuery,
-    direction: Direction,
-) -> Outcome<ChatPage> {
-    type PageRow = (i64, Option<i64>, Option<Uuid>, Option<String>, Option<i32>);
-    let matching = match query.filter.is_active {
-        None => "active + inactive",
-        Some(true) => "active",
-        Some(false) => "inactive",
-    };
-    let mut sql = Sql::<(BigInt, Nullable<BigInt>, Nullable<SqlUuid>, Nullable<Text>, Nullable<Integer>)>::new("");
-    let tenant_id = sql.argument::<Text, _>(tenant.as_str());
-    sql.push(format_args!(
-        "select ((select coalesce(sum({matching}), 0) from chat_counts \
-            where tenant_id = {tenant_id} and level = 0 and bucket_start = 0) \
-          + (select coalesce(sum({matching}), 0) from chat_count_deltas where tenant_id = {tenant_id}))::bigint, \
-          page.* \
-        from (values (1)) as one left join lateral ("
-    ));
-    push_page(&mut sql, tenant_id, &query.filter, &query.sort, query.offset(), query.size.get());
-    sql.push(") as page on true");
-    let rows: Vec<PageRow> = sql.load(&mut queries).await?;
-    let total = rows.iter().map(|row| row.0).next().unwrap_or(0);
-    let page = rows.into_iter().filter_map(|(_, at, id, document, form)| Some((at?, id?, document?, form?))).collect();
-    let documents = documents(queries, tenant, in_order(page, direction)).await?;
-    Ok(ChatPage { documents, total: u64::try_from(total).unwrap_or(0) })
-}
+pub type Row = (i64, Uuid, String, i32);
 
 /// Any page and the total, within a transaction that sees one snapshot.
 pub async fn any_page(queries: &AsyncPgConnection, tenant: &TenantId, query: &ChatQuery) -> Outcome<ChatPage> {
@@ -75,7 +37,7 @@ pub async fn any_page(queries: &AsyncPgConnection, tenant: &TenantId, query: &Ch
     }
     let place = find_page(queries, tenant, query).await?;
     if place.from > place.to {
-        return Ok(ChatPage { documents: Vec::new(), total: place.total });
+        return Ok(ChatPage { documents: String::new(), total: place.total });
     }
     let within = ChatFilter {
         registered_from: Some(Timestamp::from_millis(place.from)),
@@ -137,7 +99,7 @@ async fn sorted(
     sort: &Sort,
     skip: u64,
     size: PageSize,
-) -> Outcome<Vec<String>> {
+) -> Outcome<String> {
     let mut keys = Sql::<SqlUuid>::new("select id from chats where ");
     let tenant_id = keys.argument::<Text, _>(tenant.as_str());
     push_conditions(&mut keys, tenant_id, filter);
@@ -155,7 +117,7 @@ async fn sorted(
     .bind::<Array<SqlUuid>, _>(keys.as_slice())
     .load(&mut queries)
     .await?;
-    let mut found: std::collections::HashMap<Uuid, (String, i32)> =
+    let mut found: HashMap<Uuid, (String, i32)> =
         rows.into_iter().map(|(id, document, form)| (id, (document, form))).collect();
     let in_order = |id: Uuid| {
         let missing = || StoreError::Inconsistent(format!("chat {id} is in an index only"));
@@ -173,8 +135,7 @@ pub async fn walk(
     size: PageSize,
 ) -> Outcome<ChatWalk> {
     let mut sql = Sql::<(BigInt, SqlUuid, Text, Integer)>::new(
-        "select chosen.registered_at, chosen.id, chats.document, chats.document_version \
-        from (select registered_at, id from chats where ",
+        "select registered_at, id, document, document_version from chats where ",
     );
     let tenant_id = sql.argument::<Text, _>(tenant.as_str());
     push_conditions(&mut sql, tenant_id, filter);
@@ -186,8 +147,7 @@ pub async fn walk(
     sql.push(" order by registered_at desc, id desc");
     // One more, to see whether the walk goes on.
     push_range(&mut sql, 0, size.get() + 1);
-    sql.push(format_args!(") as chosen join chats on chats.tenant_id = {tenant_id} and chats.id = chosen.id"));
-    let mut rows = in_order(sql.load(&mut queries).await?, Direction::Descending);
+    let mut rows: Vec<Row> = sql.load(&mut queries).await?;
     let goes_on = rows.len() > size.get() as usize;
     rows.truncate(size.get() as usize);
     let next = rows
@@ -195,26 +155,6 @@ pub async fn walk(
         .filter(|_| goes_on)
         .map(|(at, id, ..)| WalkPosition { registered_at: Timestamp::from_millis(*at), id: ChatId(*id) });
     Ok(ChatWalk { documents: documents(queries, tenant, rows).await?, next })
-}
-
-/// A page in the order of registration: the keys over the index, then the documents of those alone. (A select list is
-/// evaluated for skipped rows too.)
-fn push_page<ST>(
-    sql: &mut Sql<'_, ST>,
-    tenant_id: Placeholder,
-    filter: &ChatFilter,
-    sort: &Sort,
-    skip: u64,
-    size: u32,
-) {
-    sql.push(
-        "select chosen.registered_at, chosen.id, chats.document, chats.document_version \
-        from (select registered_at, id from chats where ",
-    );
-    push_conditions(sql, tenant_id, filter);
-    push_order(sql, sort.keys());
-    push_range(sql, skip, size);
-    sql.push(format_args!(") as chosen join chats on chats.tenant_id = {tenant_id} and chats.id = chosen.id"));
 }
 
 fn push_conditions<ST>(sql: &mut Sql<'_, ST>, tenant_id: Placeholder, filter: &ChatFilter) {
@@ -261,34 +201,31 @@ fn push_order<ST>(sql: &mut Sql<'_, ST>, keys: &[SortKey]) {
 }
 
 fn push_range<ST>(sql: &mut Sql<'_, ST>, skip: u64, size: u32) {
-    if COMMON_SIZES.contains(&size) || COMMON_SIZES.contains(&(size - 1)) {
-        sql.push(format_args!(" limit {size}"));
-    } else {
-        let size = sql.argument::<BigInt, _>(i64::from(size));
-        sql.push(format_args!(" limit {size}"));
-    }
+    push_limit(sql, size);
     if skip > 0 {
         let skip = sql.argument::<BigInt, _>(i64::try_from(skip).unwrap_or(i64::MAX));
         sql.push(format_args!(" offset {skip}"));
     }
 }
 
-/// Joins keep no order.
-fn in_order(mut rows: Vec<Row>, direction: Direction) -> Vec<Row> {
-    rows.sort_unstable_by_key(|row| (row.0, row.1));
-    if direction == Direction::Descending {
-        rows.reverse();
+/// No more rows than this.
+pub fn push_limit<ST>(sql: &mut Sql<'_, ST>, size: u32) {
+    if COMMON_SIZES.contains(&size) || COMMON_SIZES.contains(&(size - 1)) {
+        sql.push(format_args!(" limit {size}"));
+    } else {
+        let size = sql.argument::<BigInt, _>(i64::from(size));
+        sql.push(format_args!(" limit {size}"));
     }
-    rows
 }
 
-/// The documents, those of an older form rendered anew.
-async fn documents(queries: &AsyncPgConnection, tenant: &TenantId, page: Vec<Row>) -> Outcome<Vec<String>> {
+/// The documents with commas between, those of an older form rendered anew.
+pub async fn documents(queries: &AsyncPgConnection, tenant: &TenantId, page: Vec<Row>) -> Outcome<String> {
     let outdated: Vec<Uuid> = page.iter().filter(|row| row.3 != DOCUMENT_VERSION).map(|row| row.1).collect();
-    if outdated.is_empty() {
-        return Ok(page.into_iter().map(|row| row.2).collect());
-    }
-    let events = events::of_chats(queries, tenant.as_str(), &outdated).await?;
+    let events = if outdated.is_empty() {
+        HashMap::new()
+    } else {
+        events::of_chats(queries, tenant.as_str(), &outdated).await?
+    };
     let current = |(_, id, kept, form): Row| {
         if form == DOCUMENT_VERSION {
             return Ok(kept);
@@ -296,5 +233,5 @@ async fn documents(queries: &AsyncPgConnection, tenant: &TenantId, page: Vec<Row
         let events = events.get(&id).map_or(&[][..], Vec::as_slice);
         document::render(&document::record(ChatId(id), events)?.chat)
     };
-    Ok(page.into_iter().map(current).collect::<Result<_, StoreError>>()?)
+    Ok(page.into_iter().map(current).collect::<Result<Vec<_>, StoreError>>()?.join(","))
 }

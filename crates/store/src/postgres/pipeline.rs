@@ -50,6 +50,15 @@ struct Place {
     pages: Lane,
 }
 
+/// Over which of a thread's connections something is asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Over {
+    /// That of look-ups of a few rows by their keys.
+    LookUps,
+    /// That of whatever takes longer.
+    Pages,
+}
+
 /// Where a connection is, once there is one.
 #[derive(Default)]
 struct Lane {
@@ -85,15 +94,7 @@ impl Pipelines {
         F: Future<Output = Outcome<T>>,
     {
         let call = self.begin();
-        call.end(self.look_up_for_many(query).await)
-    }
-
-    /// The same for many who ask, each of whom measures their own call by [`Self::begin`].
-    pub async fn look_up_for_many<T, F>(&self, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
-    where
-        F: Future<Output = Outcome<T>>,
-    {
-        self.answer(&self.places[self.place()].look_ups, query).await
+        call.end(self.ask_for_many(Over::LookUps, query).await)
     }
 
     /// Reads a page of many rows, or what takes as long as that.
@@ -102,7 +103,20 @@ impl Pipelines {
         F: Future<Output = Outcome<T>>,
     {
         let call = self.begin();
-        call.end(self.answer(&self.places[self.place()].pages, query).await)
+        call.end(self.ask_for_many(Over::Pages, query).await)
+    }
+
+    /// Asks for many, each of whom measures their own call by [`Self::begin`].
+    pub async fn ask_for_many<T, F>(&self, over: Over, query: impl Fn(Arc<Shared>) -> F) -> Result<T>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
+        let place = &self.places[self.place()];
+        let lane = match over {
+            Over::LookUps => &place.look_ups,
+            Over::Pages => &place.pages,
+        };
+        self.answer(lane, query).await
     }
 
     /// A call begins.

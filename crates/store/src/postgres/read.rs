@@ -29,24 +29,33 @@ pub async fn chat(mut queries: &AsyncPgConnection, tenant: &TenantId, id: ChatId
     }
 }
 
-/// The chats of these ids, in their order, by one statement. What is wrong with one of them is told to whom it is for.
+/// A chat that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct WantedChat {
+    pub tenant: TenantId,
+    pub id: ChatId,
+}
+
+/// These chats, in their order, by one statement. What is wrong with one of them is told to whom it is for.
 pub async fn chats(
     mut queries: &AsyncPgConnection,
-    wanted: &[(&TenantId, ChatId)],
+    wanted: &[&WantedChat],
 ) -> Outcome<Vec<Result<Option<ChatDocument>>>> {
     // One look-up for each, whatever the planner thinks of their number.
-    const READ: &str = "select asked.place, kept.* from unnest($1, $2) with ordinality as asked (tenant_id, id, place) \
+    const READ: &str = "select asked.place, kept.* from unnest((select $1), (select $2)) with ordinality as asked (tenant_id, id, place) \
         cross join lateral (select status, version, document, document_version from chats \
         where chats.tenant_id = asked.tenant_id and chats.id = asked.id limit 1) as kept";
     let rows: Vec<(i64, String, i64, String, i32)> = Sql::<(BigInt, Text, BigInt, Text, Integer)>::new(READ)
-        .bind::<Array<Text>, _>(wanted.iter().map(|(tenant, _)| tenant.as_str()).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(wanted.iter().map(|(_, id)| id.0).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(wanted.iter().map(|wanted| wanted.tenant.as_str()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(wanted.iter().map(|wanted| wanted.id.0).collect::<Vec<_>>())
         .load(&mut queries)
         .await?;
     let mut answers: Vec<Result<Option<ChatDocument>>> = wanted.iter().map(|_| Ok(None)).collect();
     for (place, status, version, document, form) in rows {
         let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
-        let (Some(answer), Some((tenant, id))) = (answers.get_mut(place), wanted.get(place)) else { continue };
+        let (Some(answer), Some(WantedChat { tenant, id })) = (answers.get_mut(place), wanted.get(place)) else {
+            continue;
+        };
         *answer = match found(queries, tenant, *id, (status, version, document, form)).await {
             Ok(found) => Ok(Some(found)),
             Err(Failure::Store(error)) => Err(error),

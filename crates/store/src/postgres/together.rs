@@ -1,18 +1,27 @@
-//! Chats that are asked for at the same time are read together, by one statement: most of what a short read costs is the
+//! What is asked for at the same time is read together, by one statement: most of what a short read costs is the
 //! statement around it. Whoever asks alone is answered by a simpler one, at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use convoke_domain::{ChatId, TenantId};
+use diesel_async::AsyncPgConnection;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{deadline::of_a_call, failure::Outcome, pipeline::Pipelines, pool::late, read};
+use super::{
+    deadline::of_a_call,
+    failure::Outcome,
+    near_page::NearPage,
+    pipeline::{Over, Pipelines},
+    pool::late,
+    read::{self, WantedChat},
+};
 use crate::{
-    ChatDocument,
+    ChatDocument, ChatPage,
     error::{Result, StoreError},
 };
 
-/// How many chats are read together at most: a client that waits for one should not wait for very many.
+/// How many rows are read together at most: a client that waits for a few should not wait for very many.
+const ROWS: usize = 200;
+/// How many are answered together at most.
 const AT_ONCE: usize = 32;
 /// How many statements of a thread are under way at once. While one is, whoever asks waits for its end, so that the next
 /// one is worth its while; only if more wait than that will read, another one goes out before.
@@ -20,99 +29,178 @@ const TURNS: usize = 4;
 /// How many wait at most; beyond them the answer is that the database does not keep up.
 const WAITING: usize = 8_192;
 
-/// Reads chats, those of a thread together.
-pub struct ChatReads {
+/// Something that may be read together with others.
+pub trait Question: Send + Sync + Sized + 'static {
+    /// What is read.
+    type Answer: Send + 'static;
+
+    /// Over which connection.
+    const OVER: Over;
+
+    /// How many rows are read for it.
+    fn rows(&self) -> usize;
+
+    /// Whether one statement can answer both.
+    fn goes_with(&self, other: &Self) -> bool;
+
+    /// Reads it alone.
+    fn read(&self, queries: &AsyncPgConnection) -> impl Future<Output = Outcome<Self::Answer>> + Send;
+
+    /// Reads some that go with each other, and answers in their order.
+    fn read_all(
+        queries: &AsyncPgConnection,
+        questions: &[&Self],
+    ) -> impl Future<Output = Outcome<Vec<Result<Self::Answer>>>> + Send;
+}
+
+impl Question for WantedChat {
+    type Answer = Option<ChatDocument>;
+
+    const OVER: Over = Over::LookUps;
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn goes_with(&self, _: &Self) -> bool {
+        true
+    }
+
+    async fn read(&self, queries: &AsyncPgConnection) -> Outcome<Self::Answer> {
+        read::chat(queries, &self.tenant, self.id).await
+    }
+
+    async fn read_all(queries: &AsyncPgConnection, wanted: &[&Self]) -> Outcome<Vec<Result<Self::Answer>>> {
+        read::chats(queries, wanted).await
+    }
+}
+
+impl Question for NearPage {
+    type Answer = ChatPage;
+
+    const OVER: Over = Over::Pages;
+
+    fn rows(&self) -> usize {
+        self.size()
+    }
+
+    fn goes_with(&self, other: &Self) -> bool {
+        self.goes_with(other)
+    }
+
+    async fn read(&self, queries: &AsyncPgConnection) -> Outcome<ChatPage> {
+        self.read(queries).await
+    }
+
+    async fn read_all(queries: &AsyncPgConnection, pages: &[&Self]) -> Outcome<Vec<Result<ChatPage>>> {
+        Self::read_all(queries, pages).await
+    }
+}
+
+/// Reads what is asked for, that of a thread together.
+pub struct Together<Q: Question> {
     pipelines: Arc<Pipelines>,
-    places: Vec<Arc<Place>>,
+    places: Vec<Arc<Place<Q>>>,
 }
 
 /// Who waits on a thread.
-struct Place {
+struct Place<Q: Question> {
     pipelines: Arc<Pipelines>,
-    state: Mutex<State>,
+    state: Mutex<State<Q>>,
 }
 
 /// While anybody waits, somebody has a turn and reads for them.
-#[derive(Default)]
-struct State {
+struct State<Q: Question> {
     turns: usize,
-    waiting: Vec<Asked>,
+    waiting: Vec<Asked<Q>>,
 }
 
-/// What somebody is told who asks for a chat.
-type Answer = Result<Option<ChatDocument>>;
-
-/// Somebody who waits for a chat.
-struct Asked {
-    tenant: TenantId,
-    id: ChatId,
-    answer: oneshot::Sender<Answer>,
+/// Somebody who waits for an answer.
+struct Asked<Q: Question> {
+    question: Q,
+    answer: oneshot::Sender<Result<Q::Answer>>,
 }
 
-impl ChatReads {
+impl<Q: Question> Together<Q> {
     pub fn new(pipelines: Arc<Pipelines>) -> Self {
-        let place = || Arc::new(Place { pipelines: pipelines.clone(), state: Mutex::default() });
+        let place = || {
+            let state = State { turns: 0, waiting: Vec::new() };
+            Arc::new(Place { pipelines: pipelines.clone(), state: Mutex::new(state) })
+        };
         Self { places: (0..pipelines.places()).map(|_| place()).collect(), pipelines }
     }
 
-    /// The chat of this id, if there is one.
-    pub async fn find(&self, tenant: &TenantId, id: ChatId) -> Answer {
+    /// The answer to this question.
+    pub async fn ask(&self, question: Q) -> Result<Q::Answer> {
         let call = self.pipelines.begin();
         let place = &self.places[self.pipelines.place()];
         let answer = async {
-            let answered = timeout(of_a_call(), place.enter(tenant, id)?).await.map_err(|_| late())?;
+            let answered = timeout(of_a_call(), place.enter(question)?).await.map_err(|_| late())?;
             answered.map_err(|_| StoreError::Unavailable("the reading was interrupted".to_owned()))?
         };
         call.end(answer.await)
     }
 }
 
-impl Place {
-    fn state(&self) -> MutexGuard<'_, State> {
+/// How many of these are read together at most.
+fn at_once<Q: Question>(question: &Q) -> usize {
+    (ROWS / question.rows()).clamp(1, AT_ONCE)
+}
+
+impl<Q: Question> Place<Q> {
+    fn state(&self) -> MutexGuard<'_, State<Q>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, tenant: &TenantId, id: ChatId) -> Result<oneshot::Receiver<Answer>> {
+    fn enter(self: &Arc<Self>, question: Q) -> Result<oneshot::Receiver<Result<Q::Answer>>> {
         let mut state = self.state();
         if state.waiting.len() >= WAITING {
             return Err(StoreError::Unavailable("too many reads are waiting".to_owned()));
         }
+        let worth_a_statement = at_once(&question);
         let (answer, answered) = oneshot::channel();
-        state.waiting.push(Asked { tenant: tenant.clone(), id, answer });
-        if state.turns == 0 || (state.turns < TURNS && state.waiting.len() > AT_ONCE) {
+        state.waiting.push(Asked { question, answer });
+        if state.turns == 0 || (state.turns < TURNS && state.waiting.len() > worth_a_statement) {
             state.turns += 1;
             // A task of its own, for whoever asked may go away. It begins once those who have arrived together have all
             // asked.
-            tokio::spawn(read_on(Turn(Some(self.clone()))));
+            tokio::spawn(read_on(self.pipelines.clone(), Turn(Some(self.clone()))));
         }
         Ok(answered)
     }
 }
 
 /// The right to have a statement under way.
-struct Turn(Option<Arc<Place>>);
+struct Turn<Q: Question>(Option<Arc<Place<Q>>>);
 
-impl Turn {
-    /// Those who have waited longest. If nobody does, the turn is given back.
-    fn next(&mut self) -> Option<(&Place, Vec<Asked>)> {
+impl<Q: Question> Turn<Q> {
+    /// Who has waited longest, and those who can be answered along with them. If nobody waits, the turn is given back.
+    fn next(&mut self) -> Option<Vec<Asked<Q>>> {
         let mut state = self.0.as_ref()?.state();
         // Whoever gave up needs no answer.
         state.waiting.retain(|asked| !asked.answer.is_closed());
-        let number = state.waiting.len().min(AT_ONCE);
-        let asked: Vec<Asked> = state.waiting.drain(..number).collect();
-        if asked.is_empty() {
+        if state.waiting.is_empty() {
             state.turns -= 1;
             drop(state);
             self.0 = None;
             return None;
         }
-        drop(state);
-        self.0.as_deref().map(|place| (place, asked))
+        let mut asked = vec![state.waiting.remove(0)];
+        let first = &asked[0].question;
+        let mut left = at_once(first) - 1;
+        let along = state.waiting.extract_if(.., |other| {
+            let goes_along = left > 0 && first.goes_with(&other.question);
+            left -= usize::from(goes_along);
+            goes_along
+        });
+        let along: Vec<Asked<Q>> = along.collect();
+        asked.extend(along);
+        Some(asked)
     }
 }
 
 /// Its task was ended in the middle, with its runtime: those who wait are told so.
-impl Drop for Turn {
+impl<Q: Question> Drop for Turn<Q> {
     fn drop(&mut self) {
         if let Some(place) = &self.0 {
             let mut state = place.state();
@@ -123,28 +211,19 @@ impl Drop for Turn {
 }
 
 /// Reads for those who wait until nobody does.
-async fn read_on(mut turn: Turn) {
-    while let Some((place, asked)) = turn.next() {
-        let found = match asked.as_slice() {
-            [alone] => {
-                let read = place.pipelines.look_up_for_many(|shared| async move {
-                    let found = read::chat(shared.queries(), &alone.tenant, alone.id).await?;
-                    Outcome::Ok(vec![Ok(found)])
-                });
-                read.await
+async fn read_on<Q: Question>(pipelines: Arc<Pipelines>, mut turn: Turn<Q>) {
+    while let Some(asked) = turn.next() {
+        let questions: Vec<&Q> = asked.iter().map(|asked| &asked.question).collect();
+        let questions = questions.as_slice();
+        let read = pipelines.ask_for_many(Q::OVER, |shared| async move {
+            match questions {
+                [alone] => Ok(vec![Ok(alone.read(shared.queries()).await?)]),
+                questions => Q::read_all(shared.queries(), questions).await,
             }
-            asked => {
-                let wanted: Vec<(&TenantId, ChatId)> = asked.iter().map(|asked| (&asked.tenant, asked.id)).collect();
-                let wanted = wanted.as_slice();
-                place
-                    .pipelines
-                    .look_up_for_many(|shared| async move { read::chats(shared.queries(), wanted).await })
-                    .await
-            }
-        };
+        });
         // Whoever does not wait any more is not told.
-        match found {
-            Ok(found) => asked.into_iter().zip(found).for_each(|(asked, found)| drop(asked.answer.send(found))),
+        match read.await {
+            Ok(answers) => asked.into_iter().zip(answers).for_each(|(asked, answer)| drop(asked.answer.send(answer))),
             Err(error) => asked.into_iter().for_each(|asked| drop(asked.answer.send(Err(error.clone())))),
         }
     }

@@ -75,7 +75,7 @@ pub fn page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQu
         let from = Some(Timestamp::from_millis(place.from));
         let to = Some(Timestamp::from_millis(place.to));
         if place.from > place.to {
-            return Ok(ChatPage { documents: Vec::new(), total: place.total });
+            return Ok(ChatPage { documents: String::new(), total: place.total });
         }
         (place.total, ChatFilter { registered_from: from, registered_to: to, ..filter.clone() }, place.skip)
     };
@@ -176,11 +176,13 @@ fn first(connection: &mut SqliteConnection, chats: Chats<'_>, number: usize) -> 
     Ok(rows.take(number).collect::<QueryResult<_>>()?)
 }
 
-/// The documents of these chats.
-fn documents(connection: &mut SqliteConnection, tenant: &TenantId, rows: Vec<Row>) -> Result<Vec<String>> {
-    rows.into_iter()
+/// The documents of these chats, with commas between.
+fn documents(connection: &mut SqliteConnection, tenant: &TenantId, rows: Vec<Row>) -> Result<String> {
+    let documents = rows
+        .into_iter()
         .map(|row| current_form(connection, tenant, ChatId(row.id.0), row.document, row.document_version))
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    Ok(documents.join(","))
 }
 
 type Chats<'a> = chats::BoxedQuery<'a, Sqlite>;

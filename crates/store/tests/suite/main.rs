@@ -93,6 +93,7 @@ behaviours! {
     }
     together {
         chats_asked_for_at_once_are_each_the_right_one,
+        pages_asked_for_at_once_are_each_the_right_one,
         attempts_that_end_at_once_are_each_what_they_are,
     }
     walks {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use convoke_domain::{Chat, ChatStatus};
+use convoke_domain::{Chat, ChatFilter, ChatStatus, Sort};
 use convoke_store::NewChat;
 
-use crate::world::{World, at_once, chat_made, group_of, second, tenant};
+use crate::{
+    lists::{list, query, sort},
+    world::{World, at_once, chat_made, group_of, second, tenant},
+};
 
 pub async fn chats_asked_for_at_once_are_each_the_right_one(world: &World) {
     let tenants = ["acme", "globex"].map(tenant);
@@ -33,6 +36,39 @@ pub async fn chats_asked_for_at_once_are_each_the_right_one(world: &World) {
                     assert_eq!((chat.id, chat.current_title()), (id, Some(title.as_str())));
                 }
             }
+        }
+    }))
+    .await;
+}
+
+pub async fn pages_asked_for_at_once_are_each_the_right_one(world: &World) {
+    let tenants = ["acme", "globex", "initech"].map(tenant);
+    for number in 0..60 {
+        let chat = NewChat { at: second(number / 4), ..world.new_chat(&format!("Chat {number}")) };
+        // The last one has none at all.
+        world.register_new(&tenants[usize::from(number % 3 == 0)], chat).await;
+    }
+    for operation in world.claim(25, second(20)).await {
+        world.finish(&operation.lease, chat_made(group_of(operation.chat_id, second(20)))).await;
+    }
+    let mut known = Vec::new();
+    for number in 0..90 {
+        let filter = ChatFilter { is_active: [None, Some(true), Some(false)][number % 3], ..ChatFilter::default() };
+        let order = if number % 2 == 0 { Sort::default() } else { sort(&["registeredAt"]) };
+        // Mostly first pages, as it is elsewhere.
+        let asked = query(filter, order, [0, 0, 1, 3][number % 4], [20, 7][number / 2 % 2]);
+        let tenant = tenants[number / 3 % 3].clone();
+        known.push((list(world, &tenant, &asked).await, tenant, asked));
+    }
+    at_once((0..900).map(|number| {
+        let world = world.clone();
+        let (page, tenant, asked) = known[number * 7 % known.len()].clone();
+        async move {
+            // Whoever goes away meanwhile takes nobody's answer along.
+            if number % 5 == 0 {
+                return drop(tokio::time::timeout(Duration::ZERO, world.store.list_chats(&tenant, &asked)).await);
+            }
+            assert_eq!(list(&world, &tenant, &asked).await, page, "{tenant:?} {asked:?}");
         }
     }))
     .await;

@@ -10,7 +10,7 @@ use crate::{
     ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, PostgresStore, Reads,
     error::Result,
     measure,
-    postgres::{SLOW_DEADLINE, list, read},
+    postgres::{SLOW_DEADLINE, list, near_page::NearPage, read},
 };
 
 /// Asks a replica, and the primary if that can't tell: also for what the replica does not know, for it may be new.
@@ -46,11 +46,8 @@ impl Reads for ReplicaFirst<'_> {
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-        let page = if let Some(direction) = list::is_near(query) {
-            let page = self
-                .replica
-                .ask(self.freshness, |at| async move { list::near_page(at.queries(), tenant, query, direction).await });
-            page.await
+        let page = if let Some(page) = &NearPage::new(tenant, query) {
+            self.replica.ask(self.freshness, |at| async move { page.read(at.queries()).await }).await
         } else {
             let _turn = self.primary.slow_reads.turn(tenant).await?;
             let page = self.replica.ask_long(self.freshness, SLOW_DEADLINE, |work| async move {

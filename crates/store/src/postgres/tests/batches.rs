@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use convoke_domain::EventSource;
+use convoke_provider::{ProviderEvent, ProviderEventKind};
+
 use super::*;
+use crate::{IdempotencyKey, postgres::pipeline::Over};
 
 #[tokio::test]
 async fn one_bad_row_in_a_batch_harms_nobody_else() {
@@ -94,6 +98,71 @@ async fn a_connection_that_is_closed_amid_a_batch_leaves_nobody_with_a_wrong_ans
     let total = store.list_chats(&acme, &ChatQuery::default()).await.unwrap().total;
     assert!(total >= there && total <= there + unknown, "{total} of {there} and {unknown}");
     assert_eq!(store.examine().await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn what_is_done_for_many_is_planned_once() {
+    /// After five times PostgreSQL keeps a plan, unless those for the arguments at hand have cost less; while the tables grow
+    /// they have, for a few times more.
+    const PLANNED_AGAIN: &str = "select statement from pg_prepared_statements where custom_plans > generic_plans + 5";
+    const ROUNDS: usize = 60;
+    use diesel::sql_types::Text;
+    use futures_util::future::join_all;
+    let (_database, environment, store) = new_store().await;
+    let (acme, first_page) = (tenant("acme"), ChatQuery::default());
+    for round in 0..ROUNDS {
+        // Few at once, and not always as many.
+        let new = |number| {
+            let key = format!("{round} {number}");
+            let idempotency = IdempotencyKey { key, route: "POST /chats".to_owned(), request_hash: [0; 32] };
+            NewChat { idempotency: Some(idempotency), ..new_chat(&environment, "x") }
+        };
+        let chats: Vec<NewChat> = (0..2 + round % 3).map(new).collect();
+        join_all(chats.iter().map(|chat| store.register_chat(&acme, chat.clone()))).await;
+        join_all(chats.iter().map(|chat| store.register_chat(&acme, chat.clone()))).await;
+        join_all(chats.iter().map(|chat| store.find_chat(&acme, chat.id))).await;
+        join_all(chats.iter().map(|_| store.list_chats(&acme, &first_page))).await;
+        let claimed = store.claim_operations(&claim(&environment, 10)).await.unwrap();
+        assert_eq!(claimed.len(), chats.len());
+        let leases: Vec<_> = claimed.iter().map(|claimed| claimed.lease.clone()).collect();
+        assert_eq!(store.extend_leases(&leases, environment.now().plus(MINUTE)).await.unwrap(), []);
+        let at = environment.now();
+        let saved = leases.iter().map(|lease| store.save_progress(lease, Some("{}".to_owned()), None, at));
+        for saved in join_all(saved).await {
+            assert!(saved.unwrap());
+        }
+        let ends =
+            claimed.iter().map(|claimed| store.finish_attempt(&claimed.lease, chat_made(claimed.chat_id, at), at));
+        for ended in join_all(ends).await {
+            assert!(ended.unwrap());
+        }
+        let joined = |number| {
+            let person = SeenPerson { external_id: format!("{round} {number}"), properties: UserProperties::default() };
+            ProviderEvent {
+                provider_chat_id: chats[0].id.to_string(),
+                key: person.external_id.clone(),
+                source: EventSource::Log,
+                at,
+                kind: ProviderEventKind::Joined { person, invited_by: None },
+            }
+        };
+        let joins: Vec<_> = (0..=round % 3).map(joined).collect();
+        store.record_events(Service::Sandbox, &joins, at).await.unwrap();
+    }
+    let ask = async |queries: &AsyncPgConnection| {
+        Ok(sql::Sql::<Text>::new(PLANNED_AGAIN).load::<String>(&mut &*queries).await?)
+    };
+    let mut again = Vec::new();
+    for over in [Over::LookUps, Over::Pages] {
+        again
+            .extend(store.reads.ask_for_many(over, |shared| async move { ask(shared.queries()).await }).await.unwrap());
+    }
+    // All connections of the pool, at the same time.
+    let all = (0..store.pool.connections().idle).map(|_| store.pool.once(MINUTE, |own| async move { ask(&own).await }));
+    for found in join_all(all).await {
+        again.extend(found.unwrap());
+    }
+    assert_eq!(again, Vec::<String>::new());
 }
 
 /// Reads have connections of their own, which are left alone; still they may be asked again.

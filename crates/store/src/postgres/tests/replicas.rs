@@ -84,7 +84,7 @@ async fn what_a_replica_has_not_replayed_is_asked_of_the_primary() {
     assert_eq!(sorted_total(&store, Freshness::Recent).await, 1);
     let reader = store.as_fresh_as(Freshness::Recent);
     let walk = reader.walk_chats(&acme, &ChatFilter::default(), None, PageSize::default()).await.unwrap();
-    assert_eq!(walk.documents.len(), 1);
+    assert!(serde_json::from_str::<convoke_domain::Chat>(&walk.documents).is_ok(), "one chat");
     // Whoever asks for more gets it.
     assert_eq!(total(&store, Freshness::AtLeast(after)).await, 2);
     assert_eq!(sorted_total(&store, Freshness::AtLeast(after)).await, 2);

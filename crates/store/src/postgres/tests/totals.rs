@@ -10,7 +10,7 @@ use crate::counts::SPLIT_ABOVE;
 const SIZE: u64 = 20;
 
 /// The total and the page of this query, as the service finds them and as counting and sorting do, in one snapshot.
-async fn both(store: &PostgresStore, query: &ChatQuery) -> ((u64, Vec<String>), (u64, Vec<String>)) {
+async fn both(store: &PostgresStore, query: &ChatQuery) -> ((u64, String), (u64, String)) {
     const MATCHING: &str = "from chats where tenant_id = $1 and ($2 is null or is_active = $2) \
         and registered_at >= $3 and registered_at <= $4";
     let acme = &tenant("acme");
@@ -22,8 +22,14 @@ async fn both(store: &PostgresStore, query: &ChatQuery) -> ((u64, Vec<String>), 
         &format!("select document {MATCHING} order by {order} offset $5 limit $6"),
     );
     let found = store.pool.snapshot(MINUTE, |work| async move {
-        let found = match list::is_near(query) {
-            Some(direction) => list::near_page(&work, acme, query, direction).await?,
+        let found = match &NearPage::new(acme, query) {
+            Some(page) => {
+                let found = page.read(&work).await?;
+                for also_found in NearPage::read_all(&work, &[page, page]).await? {
+                    assert_eq!(also_found.unwrap(), found, "read with others");
+                }
+                found
+            }
             None => list::any_page(&work, acme, query).await?,
         };
         let from = filter.registered_from.unwrap_or(Timestamp::MIN).as_millis();
@@ -45,7 +51,7 @@ async fn both(store: &PostgresStore, query: &ChatQuery) -> ((u64, Vec<String>), 
             .load(&mut &*work)
             .await?;
         work.commit().await?;
-        Ok(((found.total, found.documents), (u64::try_from(counted).unwrap(), sorted)))
+        Ok(((found.total, found.documents), (u64::try_from(counted).unwrap(), sorted.join(","))))
     });
     found.await.unwrap()
 }

@@ -21,7 +21,7 @@ struct DocumentRow {
 }
 
 /// The total and the page of this query, as the service finds them and as counting and sorting do, in one transaction.
-async fn both(store: &SqliteStore, query: &ChatQuery) -> ((u64, Vec<String>), (u64, Vec<String>)) {
+async fn both(store: &SqliteStore, query: &ChatQuery) -> ((u64, String), (u64, String)) {
     const MATCHING: &str = "from chats where tenant_id = 'acme' and (?1 is null or is_active = ?1) \
         and registered_at >= ?2 and registered_at <= ?3";
     let query = query.clone();
@@ -45,7 +45,7 @@ async fn both(store: &SqliteStore, query: &ChatQuery) -> ((u64, Vec<String>), (u
             .bind::<BigInt, _>(i64::from(query.size.get()))
             .bind::<BigInt, _>(i64::try_from(query.offset()).unwrap())
             .load(connection)?;
-        let sorted = sorted.into_iter().map(|row| row.document).collect();
+        let sorted = sorted.into_iter().map(|row| row.document).collect::<Vec<_>>().join(",");
         Ok(((found.total, found.documents), (u64::try_from(counted.number).unwrap(), sorted)))
     };
     store.threads.read(read).await.unwrap()
