@@ -52,6 +52,15 @@ impl Failure {
     }
 }
 
+/// The outcome for one of many who are read for together: what is wrong with it alone is told to whom it is for.
+pub fn of_one<T>(outcome: Outcome<T>) -> Outcome<Result<T, StoreError>> {
+    match outcome {
+        Ok(found) => Ok(Ok(found)),
+        Err(Failure::Store(error)) => Ok(Err(error)),
+        Err(failure) => Err(failure),
+    }
+}
+
 impl ErrorType for Failure {
     fn error_type(&self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
-    failure::{Failure, Outcome},
+    failure::{Outcome, of_one},
     list::{self, push_limit},
     sql::Sql,
 };
@@ -96,11 +96,7 @@ impl NearPage {
         rows.sort_unstable_by_key(|row| row.0);
         let mut answers = Vec::with_capacity(pages.len());
         for (page, (_, row)) in pages.iter().zip(rows) {
-            answers.push(match page.page(queries, row).await {
-                Ok(page) => Ok(page),
-                Err(Failure::Store(error)) => Err(error),
-                Err(failure) => return Err(failure),
-            });
+            answers.push(of_one(page.page(queries, row).await)?);
         }
         Ok(answers)
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     events,
-    failure::{Failure, Outcome},
+    failure::{Outcome, of_one},
     schema::{chats, operations},
     sql::Sql,
 };
@@ -42,8 +42,8 @@ pub async fn chats(
     wanted: &[&WantedChat],
 ) -> Outcome<Vec<Result<Option<ChatDocument>>>> {
     // One look-up for each, whatever the planner thinks of their number.
-    const READ: &str = "select asked.place, kept.* from unnest((select $1), (select $2)) with ordinality as asked (tenant_id, id, place) \
-        cross join lateral (select status, version, document, document_version from chats \
+    const READ: &str = "select asked.place, kept.* \
+        from unnest((select $1), (select $2)) with ordinality as asked (tenant_id, id, place) cross join lateral (select status, version, document, document_version from chats \
         where chats.tenant_id = asked.tenant_id and chats.id = asked.id limit 1) as kept";
     let rows: Vec<(i64, String, i64, String, i32)> = Sql::<(BigInt, Text, BigInt, Text, Integer)>::new(READ)
         .bind::<Array<Text>, _>(wanted.iter().map(|wanted| wanted.tenant.as_str()).collect::<Vec<_>>())
@@ -56,11 +56,8 @@ pub async fn chats(
         let (Some(answer), Some(WantedChat { tenant, id })) = (answers.get_mut(place), wanted.get(place)) else {
             continue;
         };
-        *answer = match found(queries, tenant, *id, (status, version, document, form)).await {
-            Ok(found) => Ok(Some(found)),
-            Err(Failure::Store(error)) => Err(error),
-            Err(failure) => return Err(failure),
-        };
+        let found = found(queries, tenant, *id, (status, version, document, form)).await;
+        *answer = of_one(found.map(Some))?;
     }
     Ok(answers)
 }

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     deadline::of_a_call,
-    failure::Outcome,
+    failure::{Outcome, of_one},
     near_page::NearPage,
     pipeline::{Over, Pipelines},
     pool::late,
@@ -210,6 +210,17 @@ impl<Q: Question> Drop for Turn<Q> {
     }
 }
 
+async fn one_by_one<Q: Question>(queries: &AsyncPgConnection, questions: &[&Q]) -> Outcome<Vec<Result<Q::Answer>>> {
+    let mut answers = Vec::with_capacity(questions.len());
+    for question in questions {
+        answers.push(match question.read(queries).await {
+            Err(failure) if failure.is_servers_own() => Err(failure.into()),
+            outcome => of_one(outcome)?,
+        });
+    }
+    Ok(answers)
+}
+
 /// Reads for those who wait until nobody does.
 async fn read_on<Q: Question>(pipelines: Arc<Pipelines>, mut turn: Turn<Q>) {
     while let Some(asked) = turn.next() {
@@ -218,7 +229,11 @@ async fn read_on<Q: Question>(pipelines: Arc<Pipelines>, mut turn: Turn<Q>) {
         let read = pipelines.ask_for_many(Q::OVER, |shared| async move {
             match questions {
                 [alone] => Ok(vec![Ok(alone.read(shared.queries()).await?)]),
-                questions => Q::read_all(shared.queries(), questions).await,
+                many => match Q::read_all(shared.queries(), many).await {
+                    // One of them is at fault: it should harm nobody else.
+                    Err(failure) if failure.is_servers_own() => one_by_one(shared.queries(), many).await,
+                    outcome => outcome,
+                },
             }
         });
         // Whoever does not wait any more is not told.

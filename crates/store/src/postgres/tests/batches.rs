@@ -28,6 +28,28 @@ async fn one_bad_row_in_a_batch_harms_nobody_else() {
     assert_eq!(store.examine().await.unwrap().findings, []);
 }
 
+#[tokio::test]
+async fn one_bad_page_among_others_harms_nobody_else() {
+    let (_database, environment, store) = new_store().await;
+    let tenants = ["acme", "globex", "initech"].map(tenant);
+    for tenant in &tenants {
+        store.register_chat(tenant, new_chat(&environment, "x")).await.unwrap();
+    }
+    while store.roll_up_counts().await.unwrap() > 0 {}
+    // More than a total can be.
+    execute(&store, &format!("update chat_counts set active = {} where tenant_id = 'globex'", i64::MAX)).await;
+    let first_page = ChatQuery::default();
+    for _ in 0..5 {
+        let pages = futures_util::future::join_all(
+            (0..12).map(|number| store.list_chats(&tenants[number % tenants.len()], &first_page)),
+        );
+        for (number, page) in pages.await.into_iter().enumerate() {
+            let is_bad = tenants[number % tenants.len()].as_str() == "globex";
+            assert_eq!(page.map(|page| page.total).ok(), (!is_bad).then_some(1), "{number}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_goes_away_takes_nobodys_answer_along() {
     let (_database, environment, store) = new_store().await;
