@@ -68,7 +68,7 @@ pub trait SystemRepository: Send + Sync {
     /// Renders documents of an older form anew, a bounded number at a time; returns how many.
     async fn rewrite_outdated_documents(&self) -> Result<u64>;
 
-    /// Has the database look again at how its rows are spread, once there are many more than when it last did.
+    /// Has the database look again at how its rows are spread, once a table has many more than when it last did.
     async fn refresh_statistics(&self) -> Result<()>;
 
     /// Rebuilds documents, stays and counts from the events and reports every difference; changes nothing.

@@ -52,7 +52,7 @@ impl Failure {
     }
 }
 
-/// The outcome for one of many who are read for together: what is wrong with it alone is told to whom it is for.
+/// What one of many is told whose questions are answered together: what is wrong with it alone fails no other one.
 pub fn of_one<T>(outcome: Outcome<T>) -> Outcome<Result<T, StoreError>> {
     match outcome {
         Ok(found) => Ok(Ok(found)),

@@ -24,8 +24,20 @@ use crate::{
 /// Sizes of pages for which there is a statement of its own, so that the planner knows them.
 const COMMON_SIZES: [u32; 6] = [10, 20, 25, 50, 100, 200];
 
-/// A chat on a page: registration, id, document and its form.
-pub type Row = (i64, Uuid, String, i32);
+/// What is kept of a chat's document.
+#[derive(Debug)]
+pub enum Kept {
+    /// The document.
+    Current(String),
+    /// One of an older form, of the chat of this id.
+    Outdated(Uuid),
+}
+
+impl Kept {
+    fn new(id: Uuid, document: String, form: i32) -> Self {
+        if form == DOCUMENT_VERSION { Self::Current(document) } else { Self::Outdated(id) }
+    }
+}
 
 /// Any page and the total, within a transaction that sees one snapshot.
 pub async fn any_page(queries: &AsyncPgConnection, tenant: &TenantId, query: &ChatQuery) -> Outcome<ChatPage> {
@@ -117,13 +129,13 @@ async fn sorted(
     .bind::<Array<SqlUuid>, _>(keys.as_slice())
     .load(&mut queries)
     .await?;
-    let mut found: HashMap<Uuid, (String, i32)> =
-        rows.into_iter().map(|(id, document, form)| (id, (document, form))).collect();
+    let mut found: HashMap<Uuid, Kept> =
+        rows.into_iter().map(|(id, document, form)| (id, Kept::new(id, document, form))).collect();
     let in_order = |id: Uuid| {
         let missing = || StoreError::Inconsistent(format!("chat {id} is in an index only"));
-        found.remove(&id).map(|(document, form)| (0, id, document, form)).ok_or_else(missing)
+        found.remove(&id).ok_or_else(missing)
     };
-    let page = keys.into_iter().map(in_order).collect::<Result<Vec<Row>, _>>()?;
+    let page = keys.into_iter().map(in_order).collect::<Result<_, _>>()?;
     documents(queries, tenant, page).await
 }
 
@@ -147,14 +159,15 @@ pub async fn walk(
     sql.push(" order by registered_at desc, id desc");
     // One more, to see whether the walk goes on.
     push_range(&mut sql, 0, size.get() + 1);
-    let mut rows: Vec<Row> = sql.load(&mut queries).await?;
+    let mut rows: Vec<(i64, Uuid, String, i32)> = sql.load(&mut queries).await?;
     let goes_on = rows.len() > size.get() as usize;
     rows.truncate(size.get() as usize);
     let next = rows
         .last()
         .filter(|_| goes_on)
         .map(|(at, id, ..)| WalkPosition { registered_at: Timestamp::from_millis(*at), id: ChatId(*id) });
-    Ok(ChatWalk { documents: documents(queries, tenant, rows).await?, next })
+    let page = rows.into_iter().map(|(_, id, document, form)| Kept::new(id, document, form)).collect();
+    Ok(ChatWalk { documents: documents(queries, tenant, page).await?, next })
 }
 
 fn push_conditions<ST>(sql: &mut Sql<'_, ST>, tenant_id: Placeholder, filter: &ChatFilter) {
@@ -219,19 +232,23 @@ pub fn push_limit<ST>(sql: &mut Sql<'_, ST>, size: u32) {
 }
 
 /// The documents with commas between, those of an older form rendered anew.
-pub async fn documents(queries: &AsyncPgConnection, tenant: &TenantId, page: Vec<Row>) -> Outcome<String> {
-    let outdated: Vec<Uuid> = page.iter().filter(|row| row.3 != DOCUMENT_VERSION).map(|row| row.1).collect();
+pub async fn documents(queries: &AsyncPgConnection, tenant: &TenantId, page: Vec<Kept>) -> Outcome<String> {
+    let outdated = |kept: &Kept| match kept {
+        Kept::Current(_) => None,
+        Kept::Outdated(id) => Some(*id),
+    };
+    let outdated: Vec<Uuid> = page.iter().filter_map(outdated).collect();
     let events = if outdated.is_empty() {
         HashMap::new()
     } else {
         events::of_chats(queries, tenant.as_str(), &outdated).await?
     };
-    let current = |(_, id, kept, form): Row| {
-        if form == DOCUMENT_VERSION {
-            return Ok(kept);
+    let current = |kept| match kept {
+        Kept::Current(document) => Ok(document),
+        Kept::Outdated(id) => {
+            let events = events.get(&id).map_or(&[][..], Vec::as_slice);
+            document::render(&document::record(ChatId(id), events)?.chat)
         }
-        let events = events.get(&id).map_or(&[][..], Vec::as_slice);
-        document::render(&document::record(ChatId(id), events)?.chat)
     };
     Ok(page.into_iter().map(current).collect::<Result<Vec<_>, StoreError>>()?.join(","))
 }

@@ -6,12 +6,13 @@ use convoke_domain::{ChatQuery, Direction, TenantId};
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::{
     failure::{Outcome, of_one},
-    list::{self, push_limit},
+    list::{self, Kept, push_limit},
+    pipeline::Over,
     sql::Sql,
+    together::Question,
 };
 use crate::{
     ChatPage, DOCUMENT_VERSION,
@@ -19,12 +20,9 @@ use crate::{
     error::{Result, StoreError},
 };
 
-/// Stands for any older form of a document.
-const OUTDATED: i32 = 0;
-
 /// A page near the beginning, in the order of registration, without bounds: it is found without the kept counts, which
 /// only give its total.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct NearPage {
     tenant: TenantId,
     is_active: Option<bool>,
@@ -51,54 +49,6 @@ impl NearPage {
             skip: i64::try_from(query.offset()).ok()?,
             size: query.size.get(),
         })
-    }
-
-    /// How many chats are on a full page.
-    pub const fn size(&self) -> usize {
-        self.size as usize
-    }
-
-    /// Whether one statement can read both.
-    pub fn goes_with(&self, other: &Self) -> bool {
-        let kind = |page: &Self| (page.is_active, page.direction, page.size, page.skip == 0);
-        kind(self) == kind(other)
-    }
-
-    /// The page and the total, in one statement and so from one snapshot.
-    pub async fn read(&self, mut queries: &AsyncPgConnection) -> Outcome<ChatPage> {
-        let mut sql = Sql::<Types>::new("select ");
-        let tenant_id = sql.argument::<Text, _>(self.tenant.as_str());
-        self.push_total(&mut sql, tenant_id);
-        sql.push(", page.* from (");
-        let skip = (self.skip > 0).then(|| sql.argument::<BigInt, _>(self.skip));
-        self.push_documents(&mut sql, tenant_id, skip);
-        sql.push(") as page");
-        let row: Row = sql.get_result(&mut queries).await?;
-        self.page(queries, row).await
-    }
-
-    /// Pages that go with each other, by one statement, in their order. What is wrong with one of them is told to whom it is
-    /// for.
-    pub async fn read_all(mut queries: &AsyncPgConnection, pages: &[&Self]) -> Outcome<Vec<Result<ChatPage>>> {
-        let Some(first) = pages.first() else { return Ok(Vec::new()) };
-        let mut sql = Sql::<(BigInt, Types)>::new("select asked.place, ");
-        let tenants = sql.argument::<Array<Text>, _>(pages.iter().map(|page| page.tenant.as_str()).collect::<Vec<_>>());
-        let skips = sql.argument::<Array<BigInt>, _>(pages.iter().map(|page| page.skip).collect::<Vec<_>>());
-        first.push_total(&mut sql, "asked.tenant_id");
-        sql.push(format_args!(
-            ", page.* from unnest((select {tenants}), (select {skips})) with ordinality as asked (tenant_id, skip, place) \
-            cross join lateral ("
-        ));
-        first.push_documents(&mut sql, "asked.tenant_id", (first.skip > 0).then_some("asked.skip"));
-        sql.push(") as page");
-        // Sorted here, where nothing has to be copied for it.
-        let mut rows: Vec<(i64, Row)> = sql.load(&mut queries).await?;
-        rows.sort_unstable_by_key(|row| row.0);
-        let mut answers = Vec::with_capacity(pages.len());
-        for (page, (_, row)) in pages.iter().zip(rows) {
-            answers.push(of_one(page.page(queries, row).await)?);
-        }
-        Ok(answers)
     }
 
     /// How many chats match, of those that are kept and of those that are to be added up yet.
@@ -161,14 +111,64 @@ impl NearPage {
     }
 }
 
-/// The chats of a page, taken apart.
-fn apart(documents: &str) -> Result<Vec<list::Row>> {
+impl Question for NearPage {
+    type Answer = ChatPage;
+
+    const OVER: Over = Over::Pages;
+
+    fn rows(&self) -> usize {
+        self.size as usize
+    }
+
+    fn goes_with(&self, other: &Self) -> bool {
+        let kind = |page: &Self| (page.is_active, page.direction, page.size, page.skip == 0);
+        kind(self) == kind(other)
+    }
+
+    // The page and the total, in one statement and so from one snapshot.
+    async fn read(&self, mut queries: &AsyncPgConnection) -> Outcome<ChatPage> {
+        let mut sql = Sql::<Types>::new("select ");
+        let tenant_id = sql.argument::<Text, _>(self.tenant.as_str());
+        self.push_total(&mut sql, tenant_id);
+        sql.push(", page.* from (");
+        let skip = (self.skip > 0).then(|| sql.argument::<BigInt, _>(self.skip));
+        self.push_documents(&mut sql, tenant_id, skip);
+        sql.push(") as page");
+        let row: Row = sql.get_result(&mut queries).await?;
+        self.page(queries, row).await
+    }
+
+    async fn read_all(mut queries: &AsyncPgConnection, pages: &[&Self]) -> Outcome<Vec<Result<ChatPage>>> {
+        let Some(first) = pages.first() else { return Ok(Vec::new()) };
+        let mut sql = Sql::<(BigInt, Types)>::new("select asked.place, ");
+        let tenants = sql.argument::<Array<Text>, _>(pages.iter().map(|page| page.tenant.as_str()).collect::<Vec<_>>());
+        let skips = sql.argument::<Array<BigInt>, _>(pages.iter().map(|page| page.skip).collect::<Vec<_>>());
+        first.push_total(&mut sql, "asked.tenant_id");
+        sql.push(format_args!(
+            ", page.* from unnest((select {tenants}), (select {skips})) with ordinality as asked (tenant_id, skip, place) \
+            cross join lateral ("
+        ));
+        first.push_documents(&mut sql, "asked.tenant_id", (first.skip > 0).then_some("asked.skip"));
+        sql.push(") as page");
+        // Sorted here, where nothing has to be copied for it.
+        let mut rows: Vec<(i64, Row)> = sql.load(&mut queries).await?;
+        rows.sort_unstable_by_key(|row| row.0);
+        let mut answers = Vec::with_capacity(pages.len());
+        for (page, (_, row)) in pages.iter().zip(rows) {
+            answers.push(of_one(page.page(queries, row).await)?);
+        }
+        Ok(answers)
+    }
+}
+
+/// The documents of a page, taken apart.
+fn apart(documents: &str) -> Result<Vec<Kept>> {
     let inconsistent = |error| StoreError::Inconsistent(format!("documents: {error}"));
     let array = format!("[{documents}]");
     let documents: Vec<&RawValue> = serde_json::from_str(&array).map_err(inconsistent)?;
-    let row = |document: &RawValue| match serde_json::from_str(document.get()) {
-        Ok(outdated) => (0, outdated, String::new(), OUTDATED),
-        Err(_) => (0, Uuid::nil(), document.get().to_owned(), DOCUMENT_VERSION),
+    let kept = |document: &RawValue| match serde_json::from_str(document.get()) {
+        Ok(id) => Kept::Outdated(id),
+        Err(_) => Kept::Current(document.get().to_owned()),
     };
-    Ok(documents.into_iter().map(row).collect())
+    Ok(documents.into_iter().map(kept).collect())
 }

@@ -11,8 +11,10 @@ use uuid::Uuid;
 use super::{
     events,
     failure::{Outcome, of_one},
+    pipeline::Over,
     schema::{chats, operations},
     sql::Sql,
+    together::Question,
 };
 use crate::{ChatDocument, ChatInvitation, DOCUMENT_VERSION, document, error::Result, rows};
 
@@ -30,36 +32,50 @@ pub async fn chat(mut queries: &AsyncPgConnection, tenant: &TenantId, id: ChatId
 }
 
 /// A chat that somebody asks for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct WantedChat {
     pub tenant: TenantId,
     pub id: ChatId,
 }
 
-/// These chats, in their order, by one statement. What is wrong with one of them is told to whom it is for.
-pub async fn chats(
-    mut queries: &AsyncPgConnection,
-    wanted: &[&WantedChat],
-) -> Outcome<Vec<Result<Option<ChatDocument>>>> {
-    // One look-up for each, whatever the planner thinks of their number.
-    const READ: &str = "select asked.place, kept.* \
+impl Question for WantedChat {
+    type Answer = Option<ChatDocument>;
+
+    const OVER: Over = Over::LookUps;
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn goes_with(&self, _: &Self) -> bool {
+        true
+    }
+
+    async fn read(&self, queries: &AsyncPgConnection) -> Outcome<Self::Answer> {
+        chat(queries, &self.tenant, self.id).await
+    }
+
+    async fn read_all(mut queries: &AsyncPgConnection, wanted: &[&Self]) -> Outcome<Vec<Result<Self::Answer>>> {
+        // One look-up for each, whatever the planner thinks of their number.
+        const READ: &str = "select asked.place, kept.* \
         from unnest((select $1), (select $2)) with ordinality as asked (tenant_id, id, place) cross join lateral (select status, version, document, document_version from chats \
         where chats.tenant_id = asked.tenant_id and chats.id = asked.id limit 1) as kept";
-    let rows: Vec<(i64, String, i64, String, i32)> = Sql::<(BigInt, Text, BigInt, Text, Integer)>::new(READ)
-        .bind::<Array<Text>, _>(wanted.iter().map(|wanted| wanted.tenant.as_str()).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(wanted.iter().map(|wanted| wanted.id.0).collect::<Vec<_>>())
-        .load(&mut queries)
-        .await?;
-    let mut answers: Vec<Result<Option<ChatDocument>>> = wanted.iter().map(|_| Ok(None)).collect();
-    for (place, status, version, document, form) in rows {
-        let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
-        let (Some(answer), Some(WantedChat { tenant, id })) = (answers.get_mut(place), wanted.get(place)) else {
-            continue;
-        };
-        let found = found(queries, tenant, *id, (status, version, document, form)).await;
-        *answer = of_one(found.map(Some))?;
+        let rows: Vec<(i64, String, i64, String, i32)> = Sql::<(BigInt, Text, BigInt, Text, Integer)>::new(READ)
+            .bind::<Array<Text>, _>(wanted.iter().map(|wanted| wanted.tenant.as_str()).collect::<Vec<_>>())
+            .bind::<Array<SqlUuid>, _>(wanted.iter().map(|wanted| wanted.id.0).collect::<Vec<_>>())
+            .load(&mut queries)
+            .await?;
+        let mut answers: Vec<Result<Self::Answer>> = wanted.iter().map(|_| Ok(None)).collect();
+        for (place, status, version, document, form) in rows {
+            let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
+            let (Some(answer), Some(Self { tenant, id })) = (answers.get_mut(place), wanted.get(place)) else {
+                continue;
+            };
+            let found = found(queries, tenant, *id, (status, version, document, form)).await;
+            *answer = of_one(found.map(Some))?;
+        }
+        Ok(answers)
     }
-    Ok(answers)
 }
 
 /// A chat's row: status, version, document and its form.

@@ -9,15 +9,10 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{
     deadline::of_a_call,
     failure::{Outcome, of_one},
-    near_page::NearPage,
     pipeline::{Over, Pipelines},
     pool::late,
-    read::{self, WantedChat},
 };
-use crate::{
-    ChatDocument, ChatPage,
-    error::{Result, StoreError},
-};
+use crate::error::{Result, StoreError};
 
 /// How many rows are read together at most: a client that waits for a few should not wait for very many.
 const ROWS: usize = 200;
@@ -46,55 +41,12 @@ pub trait Question: Send + Sync + Sized + 'static {
     /// Reads it alone.
     fn read(&self, queries: &AsyncPgConnection) -> impl Future<Output = Outcome<Self::Answer>> + Send;
 
-    /// Reads some that go with each other, and answers in their order.
+    /// Reads some that go with each other, by one statement, and answers in their order. What is wrong with one of them is
+    /// told to whom it is for.
     fn read_all(
         queries: &AsyncPgConnection,
         questions: &[&Self],
     ) -> impl Future<Output = Outcome<Vec<Result<Self::Answer>>>> + Send;
-}
-
-impl Question for WantedChat {
-    type Answer = Option<ChatDocument>;
-
-    const OVER: Over = Over::LookUps;
-
-    fn rows(&self) -> usize {
-        1
-    }
-
-    fn goes_with(&self, _: &Self) -> bool {
-        true
-    }
-
-    async fn read(&self, queries: &AsyncPgConnection) -> Outcome<Self::Answer> {
-        read::chat(queries, &self.tenant, self.id).await
-    }
-
-    async fn read_all(queries: &AsyncPgConnection, wanted: &[&Self]) -> Outcome<Vec<Result<Self::Answer>>> {
-        read::chats(queries, wanted).await
-    }
-}
-
-impl Question for NearPage {
-    type Answer = ChatPage;
-
-    const OVER: Over = Over::Pages;
-
-    fn rows(&self) -> usize {
-        self.size()
-    }
-
-    fn goes_with(&self, other: &Self) -> bool {
-        self.goes_with(other)
-    }
-
-    async fn read(&self, queries: &AsyncPgConnection) -> Outcome<ChatPage> {
-        self.read(queries).await
-    }
-
-    async fn read_all(queries: &AsyncPgConnection, pages: &[&Self]) -> Outcome<Vec<Result<ChatPage>>> {
-        Self::read_all(queries, pages).await
-    }
 }
 
 /// Reads what is asked for, that of a thread together.
@@ -104,10 +56,7 @@ pub struct Together<Q: Question> {
 }
 
 /// Who waits on a thread.
-struct Place<Q: Question> {
-    pipelines: Arc<Pipelines>,
-    state: Mutex<State<Q>>,
-}
+struct Place<Q: Question>(Mutex<State<Q>>);
 
 /// While anybody waits, somebody has a turn and reads for them.
 struct State<Q: Question> {
@@ -123,10 +72,7 @@ struct Asked<Q: Question> {
 
 impl<Q: Question> Together<Q> {
     pub fn new(pipelines: Arc<Pipelines>) -> Self {
-        let place = || {
-            let state = State { turns: 0, waiting: Vec::new() };
-            Arc::new(Place { pipelines: pipelines.clone(), state: Mutex::new(state) })
-        };
+        let place = || Arc::new(Place(Mutex::new(State { turns: 0, waiting: Vec::new() })));
         Self { places: (0..pipelines.places()).map(|_| place()).collect(), pipelines }
     }
 
@@ -135,7 +81,7 @@ impl<Q: Question> Together<Q> {
         let call = self.pipelines.begin();
         let place = &self.places[self.pipelines.place()];
         let answer = async {
-            let answered = timeout(of_a_call(), place.enter(question)?).await.map_err(|_| late())?;
+            let answered = timeout(of_a_call(), place.enter(question, &self.pipelines)?).await.map_err(|_| late())?;
             answered.map_err(|_| StoreError::Unavailable("the reading was interrupted".to_owned()))?
         };
         call.end(answer.await)
@@ -149,10 +95,14 @@ fn at_once<Q: Question>(question: &Q) -> usize {
 
 impl<Q: Question> Place<Q> {
     fn state(&self) -> MutexGuard<'_, State<Q>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, question: Q) -> Result<oneshot::Receiver<Result<Q::Answer>>> {
+    fn enter(
+        self: &Arc<Self>,
+        question: Q,
+        pipelines: &Arc<Pipelines>,
+    ) -> Result<oneshot::Receiver<Result<Q::Answer>>> {
         let mut state = self.state();
         if state.waiting.len() >= WAITING {
             return Err(StoreError::Unavailable("too many reads are waiting".to_owned()));
@@ -164,7 +114,7 @@ impl<Q: Question> Place<Q> {
             state.turns += 1;
             // A task of its own, for whoever asked may go away. It begins once those who have arrived together have all
             // asked.
-            tokio::spawn(read_on(self.pipelines.clone(), Turn(Some(self.clone()))));
+            tokio::spawn(read_on(pipelines.clone(), Turn(Some(self.clone()))));
         }
         Ok(answered)
     }

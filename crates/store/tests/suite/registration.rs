@@ -4,7 +4,7 @@ use convoke_domain::{ChatQuery, ChatStatus, ChatTitle, Operation, OperationStatu
 use convoke_store::{AcceptedChat, ChatInvitation, NewChat, Registration, Removal};
 
 use crate::{
-    lists::chats as chats_of,
+    lists,
     world::{World, at_once, created_by, description, renamed, second, tenant},
 };
 
@@ -168,7 +168,7 @@ pub async fn many_registrations_at_once_are_all_there(world: &World) {
     assert_eq!(accepted, ids);
 
     let page = world.store.list_chats(&acme, &ChatQuery::default()).await.unwrap();
-    assert_eq!((page.total, chats_of(&page.documents).len()), (2_000, 20));
+    assert_eq!((page.total, lists::chats(&page.documents).len()), (2_000, 20));
     let mut claimed: Vec<_> = Vec::new();
     loop {
         let batch = world.claim(500, second(0)).await;

@@ -10,7 +10,7 @@ use crate::{
     ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, PostgresStore, Reads,
     error::Result,
     measure,
-    postgres::{SLOW_DEADLINE, list, near_page::NearPage, read},
+    postgres::{SLOW_DEADLINE, list, near_page::NearPage, read, together::Question as _},
 };
 
 /// Asks a replica, and the primary if that can't tell: also for what the replica does not know, for it may be new.

@@ -4,7 +4,7 @@ use convoke_domain::{ChatFilter, Direction, Sort, SortField, SortKey};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::*;
-use crate::counts::SPLIT_ABOVE;
+use crate::{counts::SPLIT_ABOVE, postgres::together::Question as _};
 
 /// How many chats are on a page.
 const SIZE: u64 = 20;
