@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use convoke_domain::{ChatEvent, ChatId};
+use convoke_domain::{ChatEvent, ChatId, Record};
+use diesel::Queryable;
 use uuid::Uuid;
 
 use crate::{
@@ -15,14 +16,40 @@ use crate::{
 pub struct KeptChat {
     pub tenant: String,
     pub id: ChatId,
-    pub status: String,
-    pub is_active: bool,
-    pub title: String,
-    pub updated_at: i64,
-    pub last_event_at: i64,
+    pub columns: Columns,
     pub document: String,
     pub document_version: i32,
     pub stays: Vec<KeptStay>,
+}
+
+/// What a chat's row has beside the document, for lists and look-ups.
+#[derive(Debug, PartialEq, Eq, Queryable)]
+pub struct Columns {
+    service: String,
+    status: String,
+    is_active: bool,
+    title: String,
+    description: Option<String>,
+    created_by: Option<String>,
+    registered_at: i64,
+    updated_at: i64,
+    last_event_at: i64,
+}
+
+impl From<&Record> for Columns {
+    fn from(Record { chat, last_event_at, .. }: &Record) -> Self {
+        Self {
+            service: chat.service.as_str().to_owned(),
+            status: chat.status.as_str().to_owned(),
+            is_active: chat.is_active,
+            title: chat.current_title().unwrap_or_default().to_owned(),
+            description: chat.description.clone(),
+            created_by: chat.created_by.clone(),
+            registered_at: chat.registered_at.as_millis(),
+            updated_at: chat.updated_at.as_millis(),
+            last_event_at: last_event_at.as_millis(),
+        }
+    }
 }
 
 /// A row of `participations`.
@@ -78,16 +105,9 @@ pub fn compare_chat(kept: &KeptChat, events: &[ChatEvent], report: &mut DoctorRe
             Err(error) => find(format!("document: {error}")),
         }
     }
-    let columns = (kept.status.as_str(), kept.is_active, kept.title.as_str(), kept.updated_at, kept.last_event_at);
-    let expected = (
-        chat.status.as_str(),
-        chat.is_active,
-        chat.current_title().unwrap_or_default(),
-        chat.updated_at.as_millis(),
-        record.last_event_at.as_millis(),
-    );
-    if columns != expected {
-        find(format!("columns: {columns:?} instead of {expected:?}"));
+    let expected = Columns::from(&record);
+    if kept.columns != expected {
+        find(format!("columns: {:?} instead of {expected:?}", kept.columns));
     }
     let mut expected: Vec<KeptStay> = document::stays(chat).into_iter().map(KeptStay::from).collect();
     expected.sort();

@@ -15,13 +15,13 @@ use super::{
 use crate::{
     DoctorReport, Progress,
     counts::{Bucket, Level},
-    examine::{COUNTS_LOOKED_AT, KeptChat, KeptStay, chats_looked_at, compare_chat, compare_counts},
+    examine::{COUNTS_LOOKED_AT, Columns, KeptChat, KeptStay, chats_looked_at, compare_chat, compare_counts},
 };
 
 /// How many chats are fetched at once.
 const BATCH: i64 = 500;
 
-type ChatRow = (String, Uuid, String, bool, String, i64, i64, String, i32);
+type ChatRow = (String, Uuid, Columns, String, i32);
 type StayRow = (Uuid, Uuid, i32, i64, Option<i64>, Option<Uuid>, Option<String>, Option<Uuid>);
 
 pub async fn examine(mut queries: &AsyncPgConnection, progress: &dyn Progress) -> Outcome<DoctorReport> {
@@ -40,11 +40,17 @@ pub async fn examine(mut queries: &AsyncPgConnection, progress: &dyn Progress) -
             .select((
                 chats::tenant_id,
                 chats::id,
-                chats::status,
-                chats::is_active,
-                chats::title,
-                chats::updated_at,
-                chats::last_event_at,
+                (
+                    chats::service,
+                    chats::status,
+                    chats::is_active,
+                    chats::title,
+                    chats::description,
+                    chats::created_by,
+                    chats::registered_at,
+                    chats::updated_at,
+                    chats::last_event_at,
+                ),
                 chats::document,
                 chats::document_version,
             ))
@@ -76,20 +82,9 @@ async fn examine_chats(
     let ids: Vec<Uuid> = chats.iter().map(|row| row.1).collect();
     let events = events::of_chats(queries, tenant, &ids).await?;
     let mut stays = stays_of(queries, tenant, &ids).await?;
-    for (tenant, id, status, is_active, title, updated_at, last_event_at, document, document_version) in chats {
+    for (tenant, id, columns, document, document_version) in chats {
         let stays = stays.remove(&id).unwrap_or_default();
-        let kept = KeptChat {
-            tenant,
-            id: ChatId(id),
-            status,
-            is_active,
-            title,
-            updated_at,
-            last_event_at,
-            document,
-            document_version,
-            stays,
-        };
+        let kept = KeptChat { tenant, id: ChatId(id), columns, document, document_version, stays };
         compare_chat(&kept, events.get(&id).map_or(&[], Vec::as_slice), report);
     }
     Ok(())

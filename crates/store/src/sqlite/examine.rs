@@ -13,14 +13,14 @@ use super::{
 use crate::{
     DoctorReport, Progress,
     error::Result,
-    examine::{COUNTS_LOOKED_AT, KeptChat, KeptStay, chats_looked_at, compare_chat, compare_counts},
+    examine::{COUNTS_LOOKED_AT, Columns, KeptChat, KeptStay, chats_looked_at, compare_chat, compare_counts},
     rows,
 };
 
 /// How many chats are fetched at once.
 const BATCH: i64 = 500;
 
-type ChatRow = (String, Id, String, bool, String, i64, i64, String, i32);
+type ChatRow = (String, Id, Columns, String, i32);
 type StayRow = (String, Id, Id, i32, i64, Option<i64>, Option<Id>, Option<String>, Option<Id>);
 
 pub fn examine(connection: &mut SqliteConnection, progress: &dyn Progress) -> Result<DoctorReport> {
@@ -38,11 +38,17 @@ pub fn examine(connection: &mut SqliteConnection, progress: &dyn Progress) -> Re
             .select((
                 chats::tenant_id,
                 chats::id,
-                chats::status,
-                chats::is_active,
-                chats::title,
-                chats::updated_at,
-                chats::last_event_at,
+                (
+                    chats::service,
+                    chats::status,
+                    chats::is_active,
+                    chats::title,
+                    chats::description,
+                    chats::created_by,
+                    chats::registered_at,
+                    chats::updated_at,
+                    chats::last_event_at,
+                ),
                 chats::document,
                 chats::document_version,
             ))
@@ -61,7 +67,7 @@ pub fn examine(connection: &mut SqliteConnection, progress: &dyn Progress) -> Re
 }
 
 fn examine_chat(connection: &mut SqliteConnection, row: ChatRow, report: &mut DoctorReport) -> Result<()> {
-    let (tenant, id, status, is_active, title, updated_at, last_event_at, document, document_version) = row;
+    let (tenant, id, columns, document, document_version) = row;
     let chat_id = ChatId(id.0);
     let stays: Vec<StayRow> = participations::table
         .filter(participations::tenant_id.eq(&tenant))
@@ -74,18 +80,7 @@ fn examine_chat(connection: &mut SqliteConnection, row: ChatRow, report: &mut Do
             KeptStay { person: person.0, ordinal, joined_at, left_at, invited_by, end_reason, removed_by }
         });
     let events = events::all(connection, &rows::tenant(&tenant)?, chat_id)?;
-    let kept = KeptChat {
-        tenant,
-        id: chat_id,
-        status,
-        is_active,
-        title,
-        updated_at,
-        last_event_at,
-        document,
-        document_version,
-        stays: stays.collect(),
-    };
+    let kept = KeptChat { tenant, id: chat_id, columns, document, document_version, stays: stays.collect() };
     compare_chat(&kept, &events, report);
     Ok(())
 }

@@ -60,6 +60,10 @@ pub async fn a_wrong_column_is_found(world: &World) {
     for (wrong, right) in [
         ("status = 'closed'", "status = 'active'"),
         ("title = 'Other'", "title = 'Patient'"),
+        ("service = 'telegram'", "service = 'sandbox'"),
+        ("description = 'Other'", "description = null"),
+        ("created_by = 'eve'", "created_by = null"),
+        ("registered_at = registered_at - 1", "registered_at = registered_at + 1"),
         ("updated_at = updated_at + 1", "updated_at = updated_at - 1"),
         ("last_event_at = last_event_at - 1", "last_event_at = last_event_at + 1"),
     ] {
