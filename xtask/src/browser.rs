@@ -12,7 +12,7 @@ use crate::{
     install::{self, Recipe},
     node,
     process::finish,
-    repository,
+    repository::{self, Profile, build},
 };
 
 const CHROMIUM: &[Recipe] = &[
@@ -26,15 +26,6 @@ const CHROMIUM: &[Recipe] = &[
 ];
 const HOW_TO_INSTALL_CHROMIUM: &str =
     "Chromium or chromedriver is missing: `apt-get install chromium chromium-driver` installs both";
-
-const NPM: &[Recipe] = &[
-    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "npm"]],
-    &[&["dnf", "install", "--assumeyes", "npm"]],
-    &[&["apk", "add", "npm"]],
-    &[&["pacman", "--sync", "--refresh", "--noconfirm", "npm"]],
-    &[&["brew", "install", "node"]],
-];
-const HOW_TO_INSTALL_NPM: &str = "npm is missing, which fetches axe-core: `apt-get install npm` installs it";
 
 /// The screenshots that README.md shows, and where they are checked in.
 const PICTURES: &[&str] = &["swagger-ui", "invitation-desktop"];
@@ -55,7 +46,7 @@ pub fn run(pictures: bool) -> Result<(), Failure> {
 pub fn log_in() -> Result<(), Failure> {
     let node = node::provide()?;
     let folder = repository::metadata()?.target_directory.into_std_path_buf().join("oidc");
-    install_npm(Path::new(ISSUER), &folder)?;
+    node::install_packages(Path::new(ISSUER), &folder)?;
     let script = folder.join("issuer.mjs");
     copy(&repository::root().join(ISSUER).join("issuer.mjs"), &script)?;
     run_with(&[node, script]).map(drop)
@@ -72,11 +63,9 @@ fn run_with(more: &[PathBuf]) -> Result<PathBuf, Failure> {
     let axe = axe(&target)?;
     let screenshots = target.join("screenshots");
 
-    let build = ["build", "--locked", "-p", "convoke", "-p", "convoke-browser-tests"];
-    finish(repository::cargo().args(build), "the build")?;
-    let program = |name: &str| target.join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let mut test = Command::new(program("convoke-browser-tests"));
-    finish(test.arg(program("convoke")).arg(axe).arg(&screenshots).args(more), "the browser test")?;
+    let convoke = build("convoke", Profile::Dev)?;
+    let mut test = Command::new(build("convoke-browser-tests", Profile::Dev)?);
+    finish(test.arg(convoke).arg(axe).arg(&screenshots).args(more), "the browser test")?;
     eprintln!("xtask: screenshots are in {}", screenshots.display());
     Ok(screenshots)
 }
@@ -84,20 +73,10 @@ fn run_with(more: &[PathBuf]) -> Result<PathBuf, Failure> {
 /// The script of axe-core, of the version that `crates/browser-tests/package-lock.json` names. Its licence is the MPL
 /// 2.0, which we do not ship anything under: it is fetched for the test, used as it is, and no part of it is committed.
 fn axe(target: &Path) -> Result<PathBuf, Failure> {
-    install::provide("npm", || install::is_program("npm"), NPM, HOW_TO_INSTALL_NPM)?;
+    node::provide()?;
     let folder = target.join("browser-tests");
-    install_npm(Path::new("crates/browser-tests"), &folder)?;
+    node::install_packages(Path::new("crates/browser-tests"), &folder)?;
     Ok(folder.join("node_modules/axe-core/axe.min.js"))
-}
-
-/// Installs what the lock file in this folder of the repository names.
-fn install_npm(from: &Path, folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for file in ["package.json", "package-lock.json"] {
-        copy(&repository::root().join(from).join(file), &folder.join(file))?;
-    }
-    let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
-    finish(Command::new("npm").args(words).current_dir(folder), "`npm ci`")
 }
 
 fn keep_pictures(screenshots: &Path) -> Result<(), Failure> {

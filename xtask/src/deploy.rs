@@ -14,12 +14,12 @@ use convoke_test_support::{Cluster, ClusterOptions};
 use crate::{
     Failure, install, node, postgres,
     process::{finish, finish_quietly},
-    python, repository,
+    python,
+    repository::{self, Profile, build},
 };
 
 const CHECKS: &str = "deploy/checks";
 const FOLDER: &str = "target/deploy";
-const PROGRAM: &str = "convoke";
 const PICTURE: &str = "docs/pictures/dashboard.png";
 const HOW_TO_INSTALL: &str = "Prometheus and its promtool are needed: https://prometheus.io/download/";
 
@@ -30,7 +30,7 @@ pub fn run() -> Result<(), Failure> {
     node::install_packages(checks, &folder)?;
     let python = python::provide(&checks.join("requirements.txt"), &folder.join("venv"))?;
     let promtool = of_prometheus("promtool", &folder)?;
-    let program = build(&["-p", "convoke"])?.join(PROGRAM);
+    let program = build("convoke", Profile::Dev)?;
     let mut command = Command::new(python);
     command.arg(repository::root().join(checks).join("all.py")).arg("--work").arg(&folder);
     command.arg("--convoke").arg(program).arg("--promtool").arg(promtool).arg("--node").arg(node);
@@ -46,22 +46,17 @@ pub fn draw() -> Result<(), Failure> {
     let python = python::provide(&checks.join("picture.requirements.txt"), &folder.join("picture"))?;
     let mut command = Command::new(python);
     command.arg(repository::root().join(checks).join("picture.py"));
-    command.arg("--convoke").arg(build(&["-p", "convoke", "--release"])?.join(PROGRAM));
-    let example = build(&["-p", "convoke-telegram-test-server", "--example", "telegram"])?;
-    command.arg("--telegram").arg(example.join("examples/telegram"));
+    command.arg("--convoke").arg(build("convoke", Profile::Release)?);
+    let example = ["build", "--locked", "--package", "convoke-telegram-test-server", "--example", "telegram"];
+    finish(repository::cargo().args(example), "the build")?;
+    let target = repository::metadata()?.target_directory.into_std_path_buf();
+    command.arg("--telegram").arg(target.join("debug/examples/telegram"));
     postgres::provide()?;
     let database = Cluster::start(&ClusterOptions::default())?;
     command.arg("--database").arg(database.url());
     command.arg("--prometheus").arg(of_prometheus("prometheus", &folder)?);
     command.arg("--to").arg(repository::root().join(PICTURE));
     finish(&mut command, "the picture of the dashboard")
-}
-
-/// Builds what these words name; gives the folder into which it is put.
-fn build(words: &[&str]) -> Result<PathBuf, Failure> {
-    finish(repository::cargo().args(["build", "--locked"]).args(words), "the build")?;
-    let target = repository::metadata()?.target_directory.into_std_path_buf();
-    Ok(target.join(if words.contains(&"--release") { "release" } else { "debug" }))
 }
 
 /// One of Prometheus' programs. Where Debian's packages are, it is taken out of one that is not installed: that would start

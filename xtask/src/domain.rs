@@ -7,7 +7,11 @@ use std::{
     process::Command,
 };
 
-use crate::{Failure, Mistakes, repository};
+use crate::{
+    Failure, Mistakes,
+    install::{self, Recipe},
+    repository,
+};
 
 const SOURCES: &str = "crates/domain/src";
 
@@ -16,6 +20,8 @@ const USES: &str = "crates/domain/tests/public_api.rs";
 
 /// A target without an operating system.
 const BARE_TARGET: &str = "wasm32-unknown-unknown";
+const BARE_RECIPES: &[Recipe] = &[&[&["rustup", "target", "add", BARE_TARGET]]];
+const MISSING: &str = "wasm32-unknown-unknown is missing, which rustup has";
 
 /// How a public item begins. Fields and variants are in that of their type.
 const ITEMS: &[&str] = &["pub const ", "pub enum ", "pub fn ", "pub struct ", "pub trait ", "pub type "];
@@ -34,9 +40,7 @@ pub fn check() -> Result<Mistakes, Failure> {
     for file in sources {
         items.extend(public_items(&file.display().to_string(), &repository::read(file)?));
     }
-    let mut mistakes = mistakes(&items, &repository::read(Path::new(USES))?);
-    mistakes.extend(bare()?);
-    Ok(mistakes)
+    Ok(mistakes(&items, &repository::read(Path::new(USES))?))
 }
 
 fn mistakes(items: &[Item], uses: &str) -> Mistakes {
@@ -82,15 +86,17 @@ fn has_example(before: &[&str]) -> bool {
     comment.any(|line| line.starts_with("/// ```"))
 }
 
-/// What the compiler has to say for a target without an operating system. Where the toolchain can't compile for it,
-/// that is said, and is no mistake.
-fn bare() -> Result<Mistakes, Failure> {
-    let library = Command::new("rustc").args(["--print", "target-libdir", "--target", BARE_TARGET]).output();
-    let library = library.map_err(|error| format!("rustc: {error}"))?;
-    if !Path::new(String::from_utf8_lossy(&library.stdout).trim()).is_dir() {
-        eprintln!("domain: not compiled for {BARE_TARGET}, which is not installed (rustup target add {BARE_TARGET})");
-        return Ok(Vec::new());
-    }
+/// Why it can't be compiled for a target without an operating system: it is not there, and rustup does not bring it.
+pub fn bare_skipped() -> Option<String> {
+    let has_target = || {
+        let library = Command::new("rustc").args(["--print", "target-libdir", "--target", BARE_TARGET]).output();
+        library.is_ok_and(|library| Path::new(String::from_utf8_lossy(&library.stdout).trim()).is_dir())
+    };
+    install::provide(BARE_TARGET, has_target, BARE_RECIPES, MISSING).err()
+}
+
+/// What the compiler has to say for a target without an operating system.
+pub fn check_bare() -> Result<Mistakes, Failure> {
     let mut command = repository::cargo();
     command.args([
         "check",

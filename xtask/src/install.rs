@@ -1,6 +1,6 @@
 //! Programs of others that tests need, installed if they are missing, by the system's own package manager.
 
-use std::{fs, path::Path, process::Command};
+use std::{env, ffi::OsString, fs, path::Path, process::Command};
 
 use crate::Failure;
 
@@ -22,8 +22,8 @@ pub fn provide(name: &str, is_there: impl Fn() -> bool, recipes: &[Recipe], how:
 /// Runs a step of a recipe, and says so.
 pub fn run_as_root(step: &[&str], name: &str) -> Result<(), Failure> {
     let mut words = step.to_vec();
-    // Homebrew refuses to run as root; everything else has to.
-    if words[0] != "brew" && !is_root() && is_program("sudo") {
+    // Homebrew refuses to run as root, and what rustup installs is its user's own; everything else has to.
+    if !["brew", "rustup"].contains(&words[0]) && !is_root() && is_program("sudo") {
         words.insert(0, "sudo");
     }
     eprintln!("xtask: {name} is missing; running `{}`", words.join(" "));
@@ -45,8 +45,14 @@ pub fn note(folder: &Path, what: &str) -> Result<(), Failure> {
 
 /// Whether there is a program of this name.
 pub fn is_program(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file())
+    env::split_paths(&path()).any(|folder| folder.join(program).is_file())
+}
+
+/// Where programs are looked for: also where Debian keeps HAProxy, which is not on the PATH of everybody.
+pub fn path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin");
+    path
 }
 
 fn is_root() -> bool {

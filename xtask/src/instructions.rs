@@ -40,17 +40,15 @@ type Counts = BTreeMap<String, u64>;
 
 /// Compares with what is recorded.
 pub fn check() -> Result<Mistakes, Failure> {
+    Ok(mistakes(&read(&repository::read(Path::new(RECORDED))?), &count_all()?))
+}
+
+/// Why nothing can be compared, where that is nobody's mistake.
+pub fn skipped() -> Result<Option<String>, Failure> {
     let recorded = repository::read(Path::new(RECORDED))?;
     let (then, now) = (recorded.lines().find_map(|line| line.strip_prefix(COMPILER)).unwrap_or_default(), compiler()?);
-    if then != now {
-        // Nobody's mistake, but nothing can be said either.
-        eprintln!(
-            "instructions: {RECORDED} was recorded with {then}, and this is {now}: nothing is compared; \
-            `cargo xtask instructions` records anew"
-        );
-        return Ok(Mistakes::new());
-    }
-    Ok(mistakes(&read(&recorded), &count_all()?))
+    let why = || format!("recorded with {then}, and this is {now}; `cargo xtask instructions` records anew");
+    Ok((then != now).then(why))
 }
 
 /// Records what is counted now.

@@ -16,9 +16,14 @@ pub fn root() -> PathBuf {
     Path::new(&here).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// The cargo that runs us.
+/// The cargo that runs us. What it told us of our own package is kept from it: it would build ring anew, and all that
+/// stands on that, for ring asks for these.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let is_ours = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|begins| name.starts_with(begins));
+    for (name, _) in env::vars_os().filter(|(name, _)| is_ours(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command.current_dir(root());
     command
 }
@@ -48,7 +53,7 @@ pub fn build(package: &str, profile: Profile) -> Result<PathBuf, Failure> {
     let (name, folder) = profile.names();
     finish(cargo().args(["build", "--locked", "--profile", name, "--package", package]), "the build")?;
     let target = metadata()?.target_directory.into_std_path_buf();
-    Ok(target.join(folder).join(format!("{package}{}", env::consts::EXE_SUFFIX)))
+    Ok(target.join(folder).join(package))
 }
 
 /// Packages and their dependencies, as cargo sees them.

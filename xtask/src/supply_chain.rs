@@ -81,7 +81,7 @@ fn lists_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn tool(Tool(name, version, ask): &Tool) -> Result<PathBuf, Failure> {
     let target = repository::metadata()?.target_directory.into_std_path_buf();
     let folder = target.join("tools");
-    let program = folder.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let program = folder.join("bin").join(name);
     let installed = Command::new(&program).args(*ask).output();
     let is_right = installed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim().ends_with(version));
     if !is_right {

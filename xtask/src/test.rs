@@ -4,7 +4,22 @@ use std::time::Instant;
 
 use convoke_test_support::{Cluster, ClusterOptions, POSTGRES_VARIABLE};
 
-use crate::{Failure, postgres, repository};
+use crate::{
+    Failure,
+    install::{self, Recipe},
+    postgres, repository,
+};
+
+/// Commands that are shown to readers are tried as they are written.
+const CURL: &[Recipe] = &[
+    &[&["apt-get", "update"], &["apt-get", "install", "--yes", "--no-install-recommends", "curl"]],
+    &[&["dnf", "install", "--assumeyes", "curl"]],
+    &[&["apk", "add", "curl"]],
+    &[&["pacman", "--sync", "--refresh", "--noconfirm", "curl"]],
+    &[&["zypper", "--non-interactive", "install", "curl"]],
+    &[&["brew", "install", "curl"]],
+];
+const HOW_TO_INSTALL_CURL: &str = "curl is missing: `apt-get install curl` installs it";
 
 /// Runs `cargo test` with a PostgreSQL cluster beside it, which is gone afterwards however the run ends.
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -14,6 +29,7 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
 /// The same, with these variables in the environment.
 pub fn run_with(arguments: &[String], variables: &[(&str, &str)]) -> Result<(), Failure> {
     postgres::provide()?;
+    install::provide("curl", || install::is_program("curl"), CURL, HOW_TO_INSTALL_CURL)?;
     let begun = Instant::now();
     let cluster = Cluster::start(&ClusterOptions::default())?;
     eprintln!("xtask: PostgreSQL for tests at {} ({:.1} s)", cluster.url(), begun.elapsed().as_secs_f32());

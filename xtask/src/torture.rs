@@ -2,6 +2,7 @@
 //! told where everything lies.
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -107,22 +108,22 @@ pub struct Arguments {
 impl Arguments {
     /// Whether a torture that is not for the small edition is among those that are run.
     fn needs(&self, torture: &str) -> bool {
-        !self.list && (self.names.iter().any(|name| name == torture) || (self.names.is_empty() && !self.small))
+        self.names.iter().any(|name| name == torture) || (self.names.is_empty() && !self.small)
     }
 }
 
 /// Runs tortures, and prints a table of what they found.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.list {
-        for (name, behaviour) in MODELS {
-            println!("{name:<20} {SEQUENCES} random sequences: {behaviour}");
-        }
+        print!("{}", list()?);
+        return Ok(());
     }
+    check_names(&arguments.names)?;
     let is_model = |name: &String| MODELS.iter().any(|(model, _)| model == name);
     let (models, names): (Vec<String>, Vec<String>) = arguments.names.iter().cloned().partition(is_model);
     for (model, behaviour) in MODELS {
         let is_wanted = models.iter().any(|name| name == model) || (arguments.names.is_empty() && !arguments.small);
-        if is_wanted && !arguments.list {
+        if is_wanted {
             eprintln!("torture {model}: {behaviour}, {SEQUENCES} random sequences on both databases");
             let words = ["-p", "convoke-store", "--test", "suite", behaviour].map(str::to_owned);
             test::run_with(&words, &[("CONVOKE_TEST_SEQUENCES", SEQUENCES)])?;
@@ -142,15 +143,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => build("convoke", profile)?,
     };
     let mut command = Command::new(torture);
+    command.env("PATH", install::path());
     if names.is_empty() || names.iter().any(|name| name == SCHEMATHESIS) {
         command.arg("--schemathesis").arg(schemathesis()?);
     }
     command.arg("--program").arg(program).args(&names);
     if arguments.small {
         command.arg("--small");
-    }
-    if arguments.list {
-        command.arg("--list");
     }
     if arguments.needs(UPGRADE) {
         command.arg("--former").arg(former(arguments.former.as_deref())?);
@@ -159,6 +158,33 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         command.arg("--seed").arg(seed.to_string());
     }
     finish(&mut command, "the torture")
+}
+
+/// All tortures, a line each that begins with the name.
+fn list() -> Result<String, Failure> {
+    let output = Command::new(build("convoke-torture", Profile::Dev)?).arg("--list").output();
+    let output = output.map_err(|error| format!("convoke-torture: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("the list of tortures: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    let mut list = String::from_utf8_lossy(&output.stdout).into_owned();
+    for (name, behaviour) in MODELS {
+        let _ = writeln!(list, "{name:<20} {SEQUENCES} random sequences: {behaviour}");
+    }
+    Ok(list)
+}
+
+/// Refuses a mistyped name before anything is installed, or built for release.
+fn check_names(names: &[String]) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let list = list()?;
+    let known: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(format!("there is no torture {unknown}; there are {}", known.join(", "))),
+        None => Ok(()),
+    }
 }
 
 /// Schemathesis, installed below target/ if it is not there.
@@ -184,7 +210,7 @@ fn former(commit: Option<&str>) -> Result<PathBuf, Failure> {
     let mut command = repository::cargo();
     command.current_dir(&sources).args(["build", "--locked", "--release", "--package", "convoke"]);
     finish(command.arg("--target-dir").arg(target.join("build")), "the build of the former release")?;
-    Ok(target.join("build/release").join(format!("convoke{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target.join("build/release/convoke"))
 }
 
 /// What git says.

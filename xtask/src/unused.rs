@@ -45,7 +45,7 @@ fn unnamed(package: &Package) -> Result<Mistakes, Failure> {
             }
         }
     }
-    let (shipped, all) = (identifiers(&shipped), identifiers(&all));
+    let (shipped, all) = (begins_of_paths(&shipped), begins_of_paths(&all));
     let mut mistakes = Vec::new();
     for dependency in &package.dependencies {
         let sources = if dependency.kind == DependencyKind::Normal { &shipped } else { &all };
@@ -68,10 +68,12 @@ fn identifier(dependency: &Dependency) -> String {
     dependency.rename.as_ref().unwrap_or(&dependency.name).replace('-', "_")
 }
 
-/// Every word of the code that is no comment.
-fn identifiers(text: &str) -> BTreeSet<&str> {
+/// The first word of every path such as `serde_json::Value` in the code that is no comment. Any other word may have the
+/// same name by chance.
+fn begins_of_paths(text: &str) -> BTreeSet<&str> {
     let code = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
-    code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')).collect()
+    let words = code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && !"_:".contains(c)));
+    words.filter_map(|word| Some(word.trim_start_matches("::").split_once("::")?.0)).collect()
 }
 
 /// The names under `[workspace.dependencies]`: in TOML a key begins its line, and what continues an array does not look
@@ -97,10 +99,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_code_count_and_comments_do_not() {
-        let words = identifiers("use tokio_util::sync; // not serde\n/// nor uuid\nserde_json::json!({})");
+    fn paths_of_code_count_and_other_words_do_not() {
+        let text = "use tokio_util::sync; // not serde::de\n/// nor uuid::\n::serde_json::json!({}); let bytes = crate::body::of();";
+        let words = begins_of_paths(text);
         assert!(words.contains("tokio_util") && words.contains("serde_json"));
-        assert!(!words.contains("serde") && !words.contains("uuid") && !words.contains("tokio"));
+        assert!(
+            !words.contains("serde") && !words.contains("uuid") && !words.contains("bytes") && !words.contains("body")
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use convoke_test_support::{Cluster, ClusterOptions};
+use convoke_test_support::{Cluster, ClusterOptions, connect};
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
@@ -179,7 +179,7 @@ impl Bench {
             program: arguments.program(cluster.url(), folder.path()),
             load: Load::new(folder.path().to_owned())?,
             limit: Limit { database: cluster.url(), folder: folder.path().to_owned() },
-            sql: seed::connect(&cluster.url()).await?,
+            sql: connect(&cluster.url()).await?,
             cluster,
             _folder: folder,
         })
@@ -213,9 +213,14 @@ pub fn absolute(what: &str, unit: &str, measured: Vec<f64>, reach: f64, beyond: 
     Figure { what: what.to_owned(), unit: unit.to_owned(), service: measured, limit: Vec::new(), target }
 }
 
+/// The path of all chats.
+pub const CHATS: &str = "/api/v1/private/chats";
+/// A registration, as it is sent.
+pub const CHAT: &str = r#"{"title": "Kick-off of the summer party", "createdBy": "ada", "service": "sandbox"}"#;
+
 /// The path of a chat.
 pub fn path_of(id: &str) -> String {
-    format!("/api/v1/private/chats/{id}")
+    format!("{CHATS}/{id}")
 }
 
 /// The median time of asking for each of these paths `times` times, one after the other, in milliseconds.

@@ -11,7 +11,10 @@ use convoke_provider::{CreatedGroup, Lane, ProviderEvent, ProviderEventKind, See
 use convoke_store::{Claim, Migrate, OpenOptions, Outcome, Store};
 use convoke_test_support::TestEnvironment;
 
-use crate::Failure;
+use crate::{
+    Failure,
+    bench::{CHAT, CHATS},
+};
 
 /// What is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,8 +29,6 @@ pub enum HotPath {
     Join,
 }
 
-const CHATS: &str = "/api/v1/private/chats";
-const CHAT: &str = r#"{"title": "Kick-off of the summer party", "createdBy": "ada", "service": "sandbox"}"#;
 /// How many chats there are before anything is counted.
 const KNOWN: u32 = 100;
 

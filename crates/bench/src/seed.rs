@@ -13,10 +13,10 @@ use std::{sync::Arc, time::Instant};
 
 use convoke_domain::{TenantId, Timestamp};
 use convoke_store::{Migrate, PostgresStore, SystemRepository as _};
-use convoke_test_support::TestEnvironment;
+use convoke_test_support::{TestEnvironment, connect};
 use secrecy::SecretString;
 use tokio::{sync::mpsc, task};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::Failure;
 use chats::Chats;
@@ -90,13 +90,6 @@ pub async fn seed(url: &str, tenants: &[TenantSeed], form: Form) -> Result<(), F
         copied.as_secs_f64(),
     );
     Ok(())
-}
-
-/// Connects; the connection is driven in the background.
-pub async fn connect(url: &str) -> Result<Client, Failure> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
 }
 
 /// Makes rows on a thread of its own, while PostgreSQL reads those made before.

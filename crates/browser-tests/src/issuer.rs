@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Stdio, time::Instant};
 
+use convoke_test_support::free_address;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
@@ -12,7 +13,7 @@ use tokio::{
 use crate::{
     Failure, Outcome,
     browser::Browser,
-    service::{PATIENCE, PAUSE, Service, free_address},
+    service::{PATIENCE, PAUSE, Service},
 };
 
 /// The registration that is tried out in Swagger UI.
@@ -66,7 +67,7 @@ pub async fn run(convoke: &Path, node: &Path, script: &Path, browser: &Browser) 
         "swagger_ui_client": "swagger",
     }]);
     let settings = [("CONVOKE__AUTH__ISSUERS", issuers.to_string())];
-    let service = Service::start_with(convoke, &settings).await?;
+    let service = Service::start_with(convoke, &settings)?;
 
     // As long as the issuer is not there, nobody can tell; then it is.
     assert_status(&service, "a.b.c", StatusCode::UNAUTHORIZED).await?;

@@ -69,7 +69,7 @@ async fn run(arguments: &Arguments) -> Result<usize, Failure> {
         browser.close().await?;
         return Ok(tally.failed);
     }
-    let service = Service::start(&arguments.convoke).await?;
+    let service = Service::start(&arguments.convoke)?;
     // One after the other: they share the browser. The guards come first, for the rest relies on them.
     tally.count("the guards see what they are to see", guards::see(&browser, &service).await);
     tally.count("Swagger UI is explored", swagger_ui::explore(&browser, &service).await);

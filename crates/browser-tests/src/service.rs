@@ -1,20 +1,15 @@
 //! The program that is tried, in an empty folder, and its API.
 
 use std::{
-    env, fs,
-    net::TcpListener,
     path::Path,
-    process::Stdio,
     time::{Duration, Instant},
 };
 
+use convoke_test_support::{Process, Program};
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    process::{Child, Command},
-    time::sleep,
-};
+use tokio::time::sleep;
 
 use crate::{Failure, Outcome};
 
@@ -29,43 +24,26 @@ pub struct Service {
     pub url: String,
     pub token: String,
     client: Client,
+    _process: Process,
     _folder: TempDir,
-    _child: Child,
 }
 
 impl Service {
     /// Starts the program as somebody does who tries it out: with no settings, but for ports of its own.
-    pub async fn start(program: &Path) -> Result<Self, Failure> {
-        Self::start_with(program, &[]).await
+    pub fn start(program: &Path) -> Result<Self, Failure> {
+        Self::start_with(program, &[])
     }
 
     /// Starts it with these settings in the environment.
-    pub async fn start_with(program: &Path, settings: &[(&str, String)]) -> Result<Self, Failure> {
+    pub fn start_with(program: &Path, settings: &[(&str, String)]) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
-        let (public, admin) = (free_address()?, free_address()?);
-        let (stdout, stderr) = (folder.path().join("stdout"), folder.path().join("stderr"));
-        let mut command = Command::new(program);
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CONVOKE")) {
-            command.env_remove(name);
-        }
-        command.env("CONVOKE__SERVER__BIND", &public).env("CONVOKE__ADMIN__BIND", &admin).current_dir(folder.path());
-        command.envs(settings.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(fs::File::create(&stdout)?).stderr(fs::File::create(&stderr)?);
-        let child = command.kill_on_drop(true).spawn().map_err(|error| format!("{}: {error}", program.display()))?;
-
-        let begun = Instant::now();
-        let token = loop {
-            let told = fs::read_to_string(&stdout)?;
-            if let Some(token) = told.lines().find_map(|line| line.strip_prefix("Token: ")) {
-                break token.to_owned();
-            }
-            if begun.elapsed() > PATIENCE {
-                return Err(format!("the service prints no token: {}", fs::read_to_string(&stderr)?).into());
-            }
-            sleep(PAUSE).await;
-        };
+        let program = Program::new(program, folder.path());
+        let program = settings.iter().fold(program, |program, (name, value)| program.with(name, value));
+        let mut process = program.serve("all", "log")?;
+        process.until_ready()?;
+        let token = program.token("default")?;
         let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(PATIENCE).build()?;
-        Ok(Self { url: format!("http://{public}"), token, client, _folder: folder, _child: child })
+        Ok(Self { url: format!("http://{}", process.address), token, client, _process: process, _folder: folder })
     }
 
     /// Registers a chat and waits until it is there; gives its id and its invitation link.
@@ -128,9 +106,4 @@ pub fn participant<'a>(record: &'a Value, username: &str) -> Option<&'a Value> {
 /// How the last stay of somebody ended: none if they are in, or never were.
 pub fn end_reason<'a>(record: &'a Value, username: &str) -> Option<&'a str> {
     participant(record, username)?["participations"].as_array()?.last()?["endReason"].as_str()
-}
-
-/// An address that nobody listens on.
-pub fn free_address() -> std::io::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }

@@ -12,28 +12,20 @@ use std::{
 };
 
 use crate::{
+    postgres_programs::{HOW_TO_INSTALL, find_programs, other_user},
     program::free_address,
-    programs::{HOW_TO_INSTALL, find_programs, other_user},
 };
 
 /// How a cluster is set up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ClusterOptions {
     /// Whether a commit is on disk when it is answered. Without it a cluster is much faster, but loses its last commits
     /// when it is stopped.
     pub durable: bool,
-    /// How many connections it takes.
-    pub max_connections: u16,
     /// The certificate and its private key, both PEM, with which it takes TLS connections beside plain ones.
     pub certificate: Option<(String, String)>,
     /// More settings, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
-}
-
-impl Default for ClusterOptions {
-    fn default() -> Self {
-        Self { durable: false, max_connections: 300, certificate: None, settings: Vec::new() }
-    }
 }
 
 /// A running PostgreSQL cluster in a temporary folder, on a port of its own of the loopback interface. The superuser is
@@ -144,15 +136,6 @@ impl Cluster {
         self.run("pg_ctl", &["start", "--wait", "--timeout=120", "--pgdata=data", "--log=log", &port])
     }
 
-    /// Stops it as a crash would, and starts it again.
-    ///
-    /// # Errors
-    /// What PostgreSQL said.
-    pub fn restart(&self) -> Result<(), String> {
-        self.stop()?;
-        self.start_again()
-    }
-
     fn initialise(&self, options: &ClusterOptions) -> Result<(), String> {
         self.run(
             "initdb",
@@ -247,7 +230,7 @@ fn start_watcher(programs: &Path, folder: &Path, run_as: Option<(u32, u32)>) -> 
 }
 
 fn settings(options: &ClusterOptions, folder: &Path) -> String {
-    let mut lines = format!("\nlisten_addresses = '127.0.0.1'\nmax_connections = {}\n", options.max_connections);
+    let mut lines = "\nlisten_addresses = '127.0.0.1'\nmax_connections = 300\n".to_owned();
     let _ = writeln!(lines, "unix_socket_directories = '{}'", sockets(folder));
     if !options.durable {
         lines.push_str("fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n");
@@ -274,14 +257,12 @@ fn told(what: &str) -> impl Fn(std::io::Error) -> String + '_ {
 mod tests {
     use std::{thread, time::Duration};
 
-    use tokio_postgres::{Client, NoTls};
+    use tokio_postgres::Client;
 
     use super::*;
 
     async fn connect(url: &str) -> Client {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
+        crate::connect(url).await.unwrap()
     }
 
     #[tokio::test]
@@ -294,7 +275,8 @@ mod tests {
         let cluster = Cluster::start(&options).unwrap();
         let client = connect(&cluster.url()).await;
         client.batch_execute("create table kept (value int); insert into kept values (7)").await.unwrap();
-        cluster.restart().unwrap();
+        cluster.stop().unwrap();
+        cluster.start_again().unwrap();
         assert!(client.query_one("select 1", &[]).await.is_err(), "connections break");
 
         let client = connect(&cluster.url()).await;
@@ -306,7 +288,7 @@ mod tests {
         let (url, folder) = (cluster.url(), cluster.folder.clone());
         drop(cluster);
         assert!(!folder.exists());
-        assert!(tokio_postgres::connect(&url, NoTls).await.is_err());
+        assert!(crate::connect(&url).await.is_err());
     }
 
     #[tokio::test]

@@ -63,7 +63,7 @@ impl Drop for TestDatabase {
         let _ = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                if let Ok(client) = try_connect(&admin_url).await {
+                if let Ok(client) = connect(&admin_url).await {
                     let _ = client.batch_execute(&format!("drop database if exists \"{name}\" with (force)")).await;
                 }
             });
@@ -92,14 +92,15 @@ pub async fn create_database_at(admin_url: &str, template: Option<&str>) -> Test
     let chance = getrandom::u32().expect("the system has randomness");
     let name = format!("test_{}_{number}_{chance:08x}", process::id());
     let template = template.unwrap_or("template0");
-    let client = connect(admin_url).await;
+    let client = must_connect(admin_url).await;
     run(&client, &format!("create database \"{name}\" template \"{template}\"")).await;
     TestDatabase { admin_url: admin_url.to_owned(), url: with_database(admin_url, &name), name }
 }
 
 /// Sees to it that the cluster of [`postgres_url`] has a migrated database to copy, and gives its name, for
 /// [`create_database`]. `migrate` gets the URL of an empty database; of many test processes that share the cluster, one
-/// calls it and the others wait. `hash` stands for what `migrate` does: another hash is another template.
+/// calls it and the others wait. `hash` stands for what `migrate` does, and holds no underscore: another hash is another
+/// template, which takes the place of the one before.
 ///
 /// # Panics
 /// If it can't be made, or if `migrate` fails.
@@ -109,16 +110,21 @@ pub async fn ensure_template<E: Display>(
     migrate: impl AsyncFnOnce(String) -> Result<(), E>,
 ) -> String {
     let admin_url = postgres_url();
-    let name = format!("template_{name}_{hash}");
+    let group = format!("template_{name}");
+    let name = format!("{group}_{hash}");
     assert!(name.len() <= 63, "the name {name} is longer than PostgreSQL's 63 bytes");
-    let client = connect(&admin_url).await;
+    let client = must_connect(&admin_url).await;
     if is_finished(&client, &name).await {
         return name;
     }
     let lock = "pg_catalog.hashtextextended($1, 0)";
-    client.execute(&format!("select pg_advisory_lock({lock})"), &[&name]).await.expect("an advisory lock");
+    client.execute(&format!("select pg_advisory_lock({lock})"), &[&group]).await.expect("an advisory lock");
     if !is_finished(&client, &name).await {
-        run(&client, &format!("drop database if exists \"{name}\" with (force)")).await;
+        // What was begun of it, and those of former migrations: a server that stays would collect them.
+        let before = "select datname from pg_database where regexp_replace(datname, '_[^_]*$', '') = $1";
+        for row in client.query(before, &[&group]).await.expect("the list of databases") {
+            drop_template(&client, row.get(0)).await;
+        }
         run(&client, &format!("create database \"{name}\" template template0")).await;
         if let Err(error) = migrate(with_database(&admin_url, &name)).await {
             panic!("the template database {name} can't be migrated: {error}");
@@ -129,7 +135,7 @@ pub async fn ensure_template<E: Display>(
         client.execute(terminate, &[&name]).await.expect("connections to the template are ended");
         run(&client, &format!("alter database \"{name}\" is_template true")).await;
     }
-    client.execute(&format!("select pg_advisory_unlock({lock})"), &[&name]).await.expect("an advisory lock");
+    client.execute(&format!("select pg_advisory_unlock({lock})"), &[&group]).await.expect("an advisory lock");
     name
 }
 
@@ -139,6 +145,11 @@ async fn is_finished(client: &Client, name: &str) -> bool {
     client.query_one(query, &[&name]).await.expect("the list of databases").get(0)
 }
 
+async fn drop_template(client: &Client, name: &str) {
+    run(client, &format!("alter database \"{name}\" is_template false")).await;
+    run(client, &format!("drop database \"{name}\" with (force)")).await;
+}
+
 async fn run(client: &Client, statement: &str) {
     if let Err(error) = client.batch_execute(statement).await {
         let reason = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
@@ -146,11 +157,15 @@ async fn run(client: &Client, statement: &str) {
     }
 }
 
-async fn connect(url: &str) -> Client {
-    try_connect(url).await.unwrap_or_else(|error| panic!("no PostgreSQL for tests at {url}: {error}"))
+async fn must_connect(url: &str) -> Client {
+    connect(url).await.unwrap_or_else(|error| panic!("no PostgreSQL for tests at {url}: {error}"))
 }
 
-async fn try_connect(url: &str) -> Result<Client, tokio_postgres::Error> {
+/// A client of the database itself; the connection is driven in the background, and its end is seen by whoever asks.
+///
+/// # Errors
+/// If nobody listens at `url`, or lets nobody in.
+pub async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
@@ -185,13 +200,13 @@ mod tests {
     async fn every_database_is_its_own_and_goes_with_its_test() {
         let (one, other) = (create_database(None).await, create_database(None).await);
         assert_ne!(one.name(), other.name());
-        let client = connect(one.url()).await;
+        let client = must_connect(one.url()).await;
         client.batch_execute("create table mine (value int)").await.unwrap();
-        assert!(connect(other.url()).await.batch_execute("table mine").await.is_err());
+        assert!(must_connect(other.url()).await.batch_execute("table mine").await.is_err());
 
         let (name, url) = (one.name().to_owned(), one.url().to_owned());
         drop(one);
-        assert!(try_connect(&url).await.is_err(), "{name} is dropped although somebody was connected");
+        assert!(connect(&url).await.is_err(), "{name} is dropped although somebody was connected");
     }
 
     #[tokio::test]
@@ -204,10 +219,10 @@ mod tests {
             tasks.push(tokio::spawn(async move {
                 ensure_template("own_test", &hash, async |url| {
                     calls.fetch_add(1, Ordering::Relaxed);
-                    let client = try_connect(&url).await?;
+                    let client = connect(&url).await?;
                     // Left connected, as a pool would be.
                     std::mem::forget(client);
-                    let client = try_connect(&url).await?;
+                    let client = connect(&url).await?;
                     client.batch_execute("create table migrated (value int)").await
                 })
                 .await
@@ -220,14 +235,12 @@ mod tests {
         assert_eq!(calls.load(Ordering::Relaxed), 1);
 
         let database = create_database(Some(&template)).await;
-        connect(database.url()).await.batch_execute("insert into migrated values (1)").await.unwrap();
+        must_connect(database.url()).await.batch_execute("insert into migrated values (1)").await.unwrap();
         let other = create_database(Some(&template)).await;
-        let row = connect(other.url()).await.query_one("select count(*) from migrated", &[]).await.unwrap();
+        let row = must_connect(other.url()).await.query_one("select count(*) from migrated", &[]).await.unwrap();
         assert_eq!(row.get::<_, i64>(0), 0);
 
-        let admin = connect(&postgres_url()).await;
-        run(&admin, &format!("alter database \"{template}\" is_template false")).await;
-        run(&admin, &format!("drop database \"{template}\"")).await;
+        drop_template(&must_connect(&postgres_url()).await, &template).await;
     }
 
     #[tokio::test]
@@ -240,8 +253,24 @@ mod tests {
         assert!(failed.await.unwrap_err().is_panic());
         let template = ensure_template("failing_test", &hash, async |_| Ok::<(), String>(())).await;
 
-        let admin = connect(&postgres_url()).await;
-        run(&admin, &format!("alter database \"{template}\" is_template false")).await;
-        run(&admin, &format!("drop database \"{template}\"")).await;
+        drop_template(&must_connect(&postgres_url()).await, &template).await;
+    }
+
+    #[tokio::test]
+    async fn a_template_takes_the_place_of_the_one_before_and_of_no_other() {
+        let hash = format!("{:08x}", getrandom::u32().unwrap());
+        let ensure = |name: &'static str, hash: String| async move {
+            ensure_template(name, &hash, async |_| Ok::<(), String>(())).await
+        };
+        let former = ensure("replaced_test", format!("{hash}a")).await;
+        let other = ensure("replaced_test_other", format!("{hash}a")).await;
+        let newer = ensure("replaced_test", format!("{hash}b")).await;
+
+        let admin = must_connect(&postgres_url()).await;
+        assert!(!is_finished(&admin, &former).await);
+        for template in [newer, other] {
+            assert!(is_finished(&admin, &template).await, "{template}");
+            drop_template(&admin, &template).await;
+        }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
     },
     time::{Duration, SystemTime},
 };
 
 use convoke_domain::{Environment, Timestamp};
+
+use crate::Chance;
 
 /// A clock and chance that can be foretold. Its clones share both.
 #[derive(Debug, Clone)]
@@ -19,8 +21,7 @@ enum Kind {
     Foretold {
         /// What the next `now` gives, in milliseconds.
         next: AtomicI64,
-        /// The state of splitmix64.
-        chance: AtomicU64,
+        chance: Mutex<Chance>,
     },
     Real {
         /// By how much its clock is ahead, in milliseconds.
@@ -43,7 +44,7 @@ impl TestEnvironment {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let next = AtomicI64::new(Self::START.as_millis());
-        Self(Arc::new(Kind::Foretold { next, chance: AtomicU64::new(seed) }))
+        Self(Arc::new(Kind::Foretold { next, chance: Mutex::new(Chance::new(seed)) }))
     }
 
     /// The real time and real chance, for tests that measure, wait, or run services side by side.
@@ -84,22 +85,14 @@ impl Environment for TestEnvironment {
     fn fill_random(&self, bytes: &mut [u8]) {
         match &*self.0 {
             Kind::Foretold { chance, .. } => {
+                let mut chance = chance.lock().unwrap_or_else(PoisonError::into_inner);
                 for chunk in bytes.chunks_mut(8) {
-                    chunk.copy_from_slice(&splitmix64(chance).to_le_bytes()[..chunk.len()]);
+                    chunk.copy_from_slice(&chance.number().to_le_bytes()[..chunk.len()]);
                 }
             }
             Kind::Real { .. } => getrandom::fill(bytes).expect("the system has randomness"),
         }
     }
-}
-
-/// The next number of <https://prng.di.unimi.it/splitmix64.c>: small, and its numbers look random enough for ids.
-fn splitmix64(state: &AtomicU64) -> u64 {
-    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut z = state.fetch_add(STEP, Ordering::SeqCst).wrapping_add(STEP);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
@@ -118,9 +111,9 @@ mod tests {
     #[test]
     fn chance_is_that_of_the_seed() {
         // The first numbers of the reference implementation for seed 0.
-        let state = AtomicU64::new(0);
-        assert_eq!(splitmix64(&state), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(splitmix64(&state), 0x6e78_9e6a_a1b9_65f4);
+        let mut chance = Chance::new(0);
+        assert_eq!(chance.number(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(chance.number(), 0x6e78_9e6a_a1b9_65f4);
 
         let (one, same, other) = (TestEnvironment::new(), TestEnvironment::seeded(0), TestEnvironment::seeded(1));
         let id = one.new_uuid();

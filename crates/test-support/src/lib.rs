@@ -21,16 +21,16 @@ mod cluster;
 mod database;
 mod environment;
 pub mod jwt;
+mod postgres_programs;
 mod program;
-mod programs;
 mod standby;
 
 pub use chance::Chance;
 pub use cluster::{Cluster, ClusterOptions};
 pub use database::{
-    POSTGRES_VARIABLE, TestDatabase, create_database, create_database_at, ensure_template, postgres_url,
+    POSTGRES_VARIABLE, TestDatabase, connect, create_database, create_database_at, ensure_template, postgres_url,
 };
 pub use environment::TestEnvironment;
-pub use program::{Process, Program, ask_status, free_address};
-pub use programs::{HOW_TO_INSTALL, find_programs, unprivileged_user};
+pub use postgres_programs::{HOW_TO_INSTALL, find_programs, unprivileged_user};
+pub use program::{Process, Program, ask_status, free_address, free_address_at};
 pub use standby::{catch_up, pause_replay, resume_replay};

@@ -1,14 +1,18 @@
 //! The service as a process, started as it is shipped: with the settings that are given to it, and no others.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     thread::sleep,
     time::{Duration, Instant},
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long the service may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -182,13 +186,12 @@ impl Process {
         self.child.try_wait().ok().flatten().and_then(|status| status.code())
     }
 
-    /// Sends it a signal, such as `STOP` or `TERM`.
+    /// Sends it a signal, such as [`Signal::STOP`] or [`Signal::TERM`].
     ///
     /// # Errors
     /// If it is not there any more.
-    pub fn signal(&self, signal: &str) -> io::Result<()> {
-        let status = Command::new("kill").args([&format!("-{signal}"), &self.id().to_string()]).status()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("kill -{signal} failed"))) }
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
     /// Ends it as `kill -9` does, and waits until it is gone.
@@ -219,7 +222,7 @@ impl Drop for Process {
     }
 }
 
-/// An address of the loopback interface that nobody listens on, now.
+/// An address of the loopback interface that nobody listens on, now, and that this process was not given before.
 ///
 /// Its port is below those that systems give to connections, so that nothing takes it while a service that is being
 /// restarted is away: not even a client that connects to it, which then would speak with itself.
@@ -227,13 +230,26 @@ impl Drop for Process {
 /// # Errors
 /// If there is none.
 pub fn free_address() -> io::Result<String> {
+    free_address_at("127.0.0.1")
+}
+
+/// The same at another host of this machine, such as `127.0.0.2`.
+///
+/// # Errors
+/// If there is none.
+pub fn free_address_at(host: &str) -> io::Result<String> {
+    // Whoever was given a port may not listen on it yet.
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut last = io::Error::other("no port is free");
     for _ in 0..50 {
         let mut chance = [0; 2];
         getrandom::fill(&mut chance).map_err(|error| io::Error::other(error.to_string()))?;
         let port = 10_000 + u16::from_le_bytes(chance) % 22_000;
-        match TcpListener::bind(("127.0.0.1", port)) {
-            Ok(listener) => return Ok(listener.local_addr()?.to_string()),
+        match TcpListener::bind((host, port)) {
+            Ok(listener) if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) => {
+                return Ok(listener.local_addr()?.to_string());
+            }
+            Ok(_) => {}
             Err(error) => last = error,
         }
     }
@@ -252,4 +268,15 @@ pub fn ask_status(address: &str, path: &str) -> io::Result<u16> {
     BufReader::new(stream).read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
     status.ok_or_else(|| io::Error::other("no HTTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_address_is_given_twice() {
+        let given: BTreeSet<String> = (0..500).map(|_| free_address().unwrap()).collect();
+        assert_eq!(given.len(), 500);
+    }
 }

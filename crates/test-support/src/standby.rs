@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::Cluster;
 
@@ -49,7 +49,5 @@ async fn until(cluster: &Cluster, is_so: &str) {
 }
 
 async fn connect(cluster: &Cluster) -> Client {
-    let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.expect("a running cluster");
-    tokio::spawn(connection);
-    client
+    crate::connect(&cluster.url()).await.expect("a running cluster")
 }

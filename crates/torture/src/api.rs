@@ -28,6 +28,8 @@ pub struct Answer {
     pub says_when_to_retry: bool,
     /// `Idempotency-Replayed` was there.
     pub is_replayed: bool,
+    /// `Convoke-Position`, if it was there.
+    pub position: Option<String>,
     pub body: Value,
 }
 
@@ -99,9 +101,11 @@ pub async fn ask(request: RequestBuilder) -> Result<Answer, Failure> {
     let status = response.status().as_u16();
     let says_when_to_retry = response.headers().contains_key("retry-after");
     let is_replayed = response.headers().contains_key("idempotency-replayed");
+    let position = response.headers().get("convoke-position").and_then(|value| value.to_str().ok());
+    let position = position.map(str::to_owned);
     let text = response.text().await?;
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Ok(Answer { status, says_when_to_retry, is_replayed, body })
+    Ok(Answer { status, says_when_to_retry, is_replayed, position, body })
 }
 
 /// The status that the listener for operators answers a GET of `path` with.

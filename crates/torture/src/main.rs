@@ -151,7 +151,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The program that is tortured
-    #[arg(long)]
+    #[arg(long, default_value = "target/release/convoke")]
     program: PathBuf,
     /// Where Schemathesis is
     #[arg(long)]

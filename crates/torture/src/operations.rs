@@ -7,6 +7,7 @@ use std::{
 
 use convoke_test_support::{Chance, Process, Program};
 use futures_util::{StreamExt as _, stream};
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
@@ -93,7 +94,8 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
     outcome.promise(
         format!("{} operations were interrupted: each recovers within {RECOVERY} s", interrupted.len()),
         format!("median {median:.1} s, most {most:.1} s"),
-        most <= RECOVERY,
+        // In the small edition chance may spare them all.
+        most <= RECOVERY && (setting.small || !interrupted.is_empty()),
     );
     proof::outcome_of_doctor(&mut outcome, &program);
     Ok(outcome)
@@ -128,7 +130,7 @@ impl Workers {
         let place = if self.frozen.is_some_and(|(frozen, _)| frozen == place) { (place + 1) % WORKERS } else { place };
         match self.frozen {
             None if self.freezes == 0 || self.chance.is(20) => {
-                self.running[place].signal("STOP")?;
+                self.running[place].signal(Signal::STOP)?;
                 self.frozen = Some((place, Instant::now()));
                 self.freezes += 1;
             }
@@ -146,7 +148,7 @@ impl Workers {
         if let Some((place, since)) = self.frozen
             && (at_once || since.elapsed() > FROZEN)
         {
-            self.running[place].signal("CONT")?;
+            self.running[place].signal(Signal::CONT)?;
             self.frozen = None;
         }
         Ok(())

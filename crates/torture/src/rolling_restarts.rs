@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use convoke_test_support::{Process, Program, free_address};
+use convoke_test_support::{Process, Program};
+use rustix::process::Signal;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
@@ -77,11 +78,9 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
 fn told(rounds: usize, rate: u32, tally: &Tally, found: &Found) -> Outcome {
     let mut outcome = Outcome::new();
     let sent = format!("{} requests, {} of them registrations, at {rate}/s", tally.sent, tally.registered);
-    let mut failures = tally.failures.clone();
-    failures.truncate(20);
     let times = median_and_most(&tally.times);
     let all_sent = format!("none of {sent}; answers to reads: median {:.1} ms, most {:.0} ms", times.0, times.1);
-    let failed = match failures.first() {
+    let failed = match tally.failures.first() {
         None => all_sent,
         Some(first) => format!("{} of {sent}; the first: {first}", tally.failures.len()),
     };
@@ -109,10 +108,7 @@ struct Replica {
 
 impl Replica {
     fn start(program: &Program) -> Result<Self, Failure> {
-        let program = program
-            .clone()
-            .with("CONVOKE__SERVER__BIND", &free_address()?)
-            .with("CONVOKE__ADMIN__BIND", &free_address()?);
+        let program = program.clone().at_fixed_addresses()?;
         Ok(Self { process: program.serve("all", "replica.log")?, program })
     }
 
@@ -123,7 +119,7 @@ impl Replica {
     /// Tells it to stop, sees it off, starts it again, and waits until HAProxy knows.
     async fn restart(&mut self, round: usize, found: &mut Found) -> Result<(), Failure> {
         let begun = Instant::now();
-        self.process.signal("TERM")?;
+        self.process.signal(Signal::TERM)?;
         while self.process.health("/readyz") == Some(200) {
             sleep(Duration::from_millis(1)).await;
         }
@@ -157,7 +153,7 @@ async fn stop_worker(program: &Program, queries: &Client, round: usize, found: &
         }
         sleep(Duration::from_millis(20)).await;
     };
-    worker.signal("TERM")?;
+    worker.signal(Signal::TERM)?;
     see_off(&mut worker, &format!("round {round}, worker"), found).await?;
     let begun = Instant::now();
     let undone = "select count(*) from operations where id::text = any($1) and state <> 'succeeded'";

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use convoke_test_support::{Process, Program};
+use rustix::thread::{CpuSet, sched_getaffinity};
 use tempfile::TempDir;
 
 use crate::{
@@ -12,10 +13,6 @@ use crate::{
     open_loop::{self, Answers, Stream, get},
     setting::Setting,
 };
-
-/// The core of the service, and that of the load.
-const SERVICE_CORE: &str = "0";
-const LOAD_CORE: usize = 1;
 
 /// Chats of each tenant: enough for a list to be full, few enough for all to be in memory.
 const CHATS: usize = 100;
@@ -29,6 +26,7 @@ const SECONDS_FOR_ALL: f64 = 0.5;
 pub struct Stage {
     program: Program,
     pub process: Process,
+    load_core: usize,
     _folder: TempDir,
 }
 
@@ -42,18 +40,17 @@ pub struct Tenant {
 impl Stage {
     /// Starts the service, with these settings beside those of every torture.
     pub fn start(setting: &Setting, settings: &[(&str, &str)]) -> Result<Self, Failure> {
-        if std::thread::available_parallelism()?.get() < 2 {
-            return Err("service and load need a core each".into());
-        }
+        let (service_core, load_core) = cores()?;
         let folder = tempfile::tempdir()?;
         let database = format!("sqlite://{}", folder.path().join("convoke.db").display());
         let mut program = setting.program(folder.path(), &database);
         for (name, value) in settings {
             program = program.with(name, value);
         }
-        let mut process = program.wrapped_serve(&["taskset", "--cpu-list", SERVICE_CORE], "all", "log")?;
+        let wrapper = ["taskset", "--cpu-list", &service_core.to_string()];
+        let mut process = program.wrapped_serve(&wrapper, "all", "log")?;
         process.until_ready()?;
-        Ok(Self { program, process, _folder: folder })
+        Ok(Self { program, process, load_core, _folder: folder })
     }
 
     /// The folder that it runs in.
@@ -101,8 +98,15 @@ impl Stage {
             rate: *rate,
             connections: *connections,
         };
-        open_loop::send(&self.process.address, LOAD_CORE, seconds, of.iter().map(stream).collect())
+        open_loop::send(&self.process.address, self.load_core, seconds, of.iter().map(stream).collect())
     }
+}
+
+/// The core of the service, and that of the load: the first two that this process may use.
+fn cores() -> Result<(usize, usize), Failure> {
+    let ours = sched_getaffinity(None)?;
+    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| ours.is_set(*core));
+    cores.next().zip(cores.next()).ok_or_else(|| "service and load need a core each".into())
 }
 
 impl Tenant {

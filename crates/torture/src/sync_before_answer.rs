@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
+use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -56,7 +57,7 @@ pub async fn run(setting: &Setting) -> Result<Outcome, Failure> {
         }
     };
     let ids: BTreeSet<String> = try_join_all((0..AT_ONCE).map(register)).await?.into_iter().flatten().collect();
-    service.signal("TERM")?;
+    service.signal(Signal::TERM)?;
     let order = read(&trace, service.id(), &ids).await?;
 
     let mut outcome = Outcome::new();

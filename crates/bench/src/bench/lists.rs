@@ -1,6 +1,6 @@
 //! The list of 20 with its exact total, and its other orders.
 
-use super::{Bench, absolute, in_turn, ratio, time_of};
+use super::{Bench, CHATS, absolute, in_turn, ratio, time_of};
 use crate::{
     Failure,
     figures::Figures,
@@ -9,7 +9,6 @@ use crate::{
     report,
 };
 
-const LIST: &str = "/api/v1/private/chats";
 const CLIENTS: u32 = 32;
 const LIMIT_CLIENTS: u32 = 8;
 /// The clients that the plot shows.
@@ -17,10 +16,10 @@ const PLOTTED_CLIENTS: [u32; 5] = [1, 8, 32, 64, 128];
 
 pub async fn measure(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     let service = bench.program.serve("all")?;
-    service.client()?.get(LIST)?;
+    service.client()?.get(CHATS)?;
     let statement = limit::last_statement(&bench.sql, "select ((select coalesce(sum(active + inactive)%").await?;
     let script = Script::new(&statement.replace("$1", ":tenant"));
-    let paths = [LIST.to_owned()];
+    let paths = [CHATS.to_owned()];
     let load =
         |clients| bench.load.run(&service.address, &service.token, &Question::Get(&paths), clients, bench.seconds);
     load(CLIENTS)?;
@@ -43,7 +42,7 @@ pub async fn measure(bench: &Bench, figures: &mut Figures) -> Result<(), Failure
     figures.put("20", ratio(what, "a second", measured, 0.70, 0.85));
 
     for (place, order) in [("21", "title"), ("22", "createdBy")] {
-        let paths = [format!("{LIST}?sort={order}")];
+        let paths = [format!("{CHATS}?sort={order}")];
         // A connection is closed that was not used while the load ran.
         let mut client = service.client()?;
         time_of(&mut client, &paths, 20)?;

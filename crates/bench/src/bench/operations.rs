@@ -2,10 +2,9 @@
 
 use std::{thread::sleep, time::Duration};
 
-use super::{Bench, absolute};
+use super::{Bench, CHATS, absolute};
 use crate::{Failure, figures::Figures, load::Question};
 
-const PATH: &str = "/api/v1/private/chats";
 const CHAT: &str = r#"{"title": "Kick-off", "service": "sandbox"}"#;
 /// How many operations a round takes; more that were registered are not looked at.
 const OPERATIONS: i64 = 8_000;
@@ -27,7 +26,7 @@ async fn one_round(bench: &Bench) -> Result<f64, Failure> {
     bench.sql.batch_execute("truncate operations; checkpoint").await?;
     let api = bench.program.serve("api")?;
     while waiting(bench).await? < OPERATIONS {
-        bench.load.run(&api.address, &api.token, &Question::Post(PATH, CHAT), 32, 1)?;
+        bench.load.run(&api.address, &api.token, &Question::Post(CHATS, CHAT), 32, 1)?;
     }
     drop(api);
     bench

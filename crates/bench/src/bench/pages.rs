@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use convoke_domain::Timestamp;
 
-use super::{Bench, absolute, ratio, time_of};
+use super::{Bench, CHATS, absolute, ratio, time_of};
 use crate::{
     Failure,
     figures::{Figures, Spread},
@@ -14,7 +14,6 @@ use crate::{
     service::TENANT,
 };
 
-const LIST: &str = "/api/v1/private/chats";
 const SIZE: u64 = 20;
 /// How many chats the walk takes at once.
 const WALK: u64 = 200;
@@ -93,7 +92,7 @@ fn walk(client: &mut Client, figures: &mut Figures, chats: u64, rounds: usize) -
     // One walk takes long where there are very many chats, and is a mean over thousands of pages there.
     for _ in 0..if chats > 1_000_000 { 1 } else { rounds } {
         let mut times = Vec::new();
-        let mut next = Some(format!("{LIST}?cursor=&size={WALK}"));
+        let mut next = Some(format!("{CHATS}?cursor=&size={WALK}"));
         while let Some(path) = next {
             let answer = client.get(&path)?;
             times.push(answer.time.as_secs_f64() * 1e3);
@@ -116,7 +115,7 @@ fn day(at: Timestamp) -> String {
 }
 
 fn path(filter: &str, page: u64) -> String {
-    format!("{LIST}?size={SIZE}&page={page}&{filter}").trim_end_matches('&').to_owned()
+    format!("{CHATS}?size={SIZE}&page={page}&{filter}").trim_end_matches('&').to_owned()
 }
 
 fn total(client: &mut Client, filter: &str) -> Result<u64, Failure> {

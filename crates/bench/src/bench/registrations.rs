@@ -1,7 +1,7 @@
 //! Registrations on PostgreSQL, each on disk when it is answered: beside `pgbench` that commits the same statement one at
 //! a time.
 
-use super::{Bench, in_turn, ratio};
+use super::{Bench, CHAT, CHATS, in_turn, ratio};
 use crate::{
     Failure,
     figures::{Figure, Figures, Spread},
@@ -11,8 +11,6 @@ use crate::{
     service::TENANT,
 };
 
-const PATH: &str = "/api/v1/private/chats";
-const CHAT: &str = r#"{"title": "Kick-off of the summer party", "createdBy": "ada", "service": "sandbox"}"#;
 const CLIENTS: u32 = 32;
 /// How often a lone registration is repeated in a round.
 const LONE: usize = 300;
@@ -20,11 +18,11 @@ const LONE: usize = 300;
 pub async fn measure(bench: &Bench, figures: &mut Figures) -> Result<(), Failure> {
     // The API alone: what follows from a registration is measured by itself, and would share the machine here.
     let service = bench.program.serve("api")?;
-    service.client()?.post(PATH, CHAT)?;
+    service.client()?.post(CHATS, CHAT)?;
     let statement = limit::last_statement(&bench.sql, "with input as %").await?;
     let same = Script::new(&with_values(&statement)?);
     let bare = Script::new(&bare_insert());
-    let question = Question::Post(PATH, CHAT);
+    let question = Question::Post(CHATS, CHAT);
     let load = || bench.load.run(&service.address, &service.token, &question, CLIENTS, bench.seconds);
     let points = PERCENTILES.iter().copied().zip(load()?.percentiles).collect();
     figures.draw(report::PERCENTILES, "registration, 32 clients", points);
@@ -37,7 +35,7 @@ pub async fn measure(bench: &Bench, figures: &mut Figures) -> Result<(), Failure
     let mut client = service.client()?;
     let mut lone = || {
         let times: Result<Vec<f64>, Failure> =
-            (0..LONE).map(|_| Ok(client.post(PATH, CHAT)?.time.as_secs_f64() * 1e3)).collect();
+            (0..LONE).map(|_| Ok(client.post(CHATS, CHAT)?.time.as_secs_f64() * 1e3)).collect();
         Ok(Spread::of(&times?).median)
     };
     let measured = in_turn(bench.rounds, &mut lone, || Ok(bench.limit.run(&bare, 1, bench.seconds.min(4))?.latency))?;

@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{BenchArguments, in_turn, path_of, ratio};
+use super::{BenchArguments, CHAT, CHATS, in_turn, path_of, ratio};
 use crate::{
     Failure,
     figures::{Figure, Figures},
@@ -18,8 +18,6 @@ use crate::{
     service::{Service, TENANT},
 };
 
-const PATH: &str = "/api/v1/private/chats";
-const CHAT: &str = r#"{"title": "Kick-off of the summer party", "createdBy": "ada", "service": "sandbox"}"#;
 const CLIENTS: u32 = 32;
 /// About as many registrations as the service puts into one transaction then.
 const GROUP: u32 = 24;
@@ -37,7 +35,7 @@ pub fn measure(arguments: &BenchArguments, figures: &mut Figures) -> Result<(), 
     // The API alone, as on PostgreSQL.
     let service = program.serve("api")?;
     let register =
-        || Ok(load.run(&service.address, &service.token, &Question::Post(PATH, CHAT), CLIENTS, seconds)?.rate);
+        || Ok(load.run(&service.address, &service.token, &Question::Post(CHATS, CHAT), CLIENTS, seconds)?.rate);
     register()?;
     let measured = in_turn(rounds, register, || write(&file, 1, seconds))?;
     let what = "SQLite: registrations, 32 clients, beside the same rows in a transaction each";

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use convoke_domain::ChatQuery;
 use convoke_store::{Migrate, PostgresStore, Reads as _, SystemRepository as _};
-use convoke_test_support::{TestEnvironment, create_database};
+use convoke_test_support::{TestEnvironment, connect, create_database};
 use secrecy::SecretString;
 
-use super::{Form, TenantSeed, connect, seed};
+use super::{Form, TenantSeed, seed};
 
 async fn filled(form: Form) -> (convoke_test_support::TestDatabase, PostgresStore) {
     let database = create_database(None).await;

@@ -3,7 +3,6 @@
 use std::{
     env, fs,
     io::{Read as _, Write as _},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     thread::{sleep, spawn},
@@ -11,7 +10,10 @@ use std::{
 };
 
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -180,8 +182,7 @@ impl Service<'_> {
     }
 
     pub fn signal(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
     /// Waits for the end.
@@ -304,7 +305,7 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
 
 /// An address that nobody listens on.
 pub fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    convoke_test_support::free_address().unwrap()
 }
 
 /// A file of the repository, named from its root.

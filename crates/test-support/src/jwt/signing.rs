@@ -153,21 +153,18 @@ fn rsa_key() -> rsa::KeyPair {
 }
 
 /// A token of these bytes, whatever they are, with the signature that fits.
-#[must_use]
-pub fn sign(header: &[u8], claims: &[u8], key: &SigningKey) -> String {
+pub(super) fn sign(header: &[u8], claims: &[u8], key: &SigningKey) -> String {
     signed_with(header, claims, |message| key.signature(message))
 }
 
 /// A token of these bytes, with a signature that is made of the rest.
-#[must_use]
-pub fn signed_with(header: &[u8], claims: &[u8], signature: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+pub(super) fn signed_with(header: &[u8], claims: &[u8], signature: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let message = unsigned(header, claims);
     let signature = signature(message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// The part of a token that is signed.
-#[must_use]
-pub fn unsigned(header: &[u8], claims: &[u8]) -> String {
+pub(super) fn unsigned(header: &[u8], claims: &[u8]) -> String {
     format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
 }

@@ -8,10 +8,12 @@ use std::{
 
 use convoke_test_support::Chance;
 use reqwest::RequestBuilder;
-use serde_json::json;
 use tokio::{task::JoinHandle, time::sleep};
 
-use crate::{Failure, api::Api};
+use crate::{
+    Failure,
+    api::{Answer, Api, ask},
+};
 
 /// How long a writer rests between two registrations: a few dozen a second, all together.
 const WRITERS_REST: Duration = Duration::from_millis(150);
@@ -122,7 +124,8 @@ impl Client {
                 {
                     let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
                     told.written_at.push(Instant::now());
-                    told.registered.push((answer.id, answer.position));
+                    let id = answer.body["id"].as_str().unwrap_or_default().to_owned();
+                    told.registered.push((id, answer.position));
                     break;
                 }
                 sleep(WRITERS_REST).await;
@@ -158,7 +161,7 @@ impl Client {
     /// Asks, and notes what was answered; no answer at all is wrong: the service is there all the time.
     async fn ask(&self, what: &'static str, request: RequestBuilder, right: &[u16]) -> Option<Answer> {
         let begun = Instant::now();
-        let answer = Answer::of(request).await;
+        let answer = ask(request).await;
         let took = begun.elapsed();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.slowest = told.slowest.max(took);
@@ -166,8 +169,8 @@ impl Client {
             Ok(answer) => {
                 *told.answers.entry((what, answer.status)).or_default() += 1;
                 if !right.contains(&answer.status) {
-                    told.wrong.push(format!("{what}: {} {}", answer.status, answer.text));
-                } else if answer.status == 503 && !answer.says_when {
+                    told.wrong.push(format!("{what}: {} {}", answer.status, answer.body));
+                } else if answer.status == 503 && !answer.says_when_to_retry {
                     told.wrong.push(format!("{what}: 503 without Retry-After"));
                 }
                 Some(answer)
@@ -177,29 +180,6 @@ impl Client {
                 None
             }
         }
-    }
-}
-
-/// An answer, as far as it matters here.
-struct Answer {
-    status: u16,
-    id: String,
-    position: Option<String>,
-    says_when: bool,
-    text: String,
-}
-
-impl Answer {
-    async fn of(request: RequestBuilder) -> Result<Self, Failure> {
-        let response = request.send().await?;
-        let status = response.status().as_u16();
-        let position = response.headers().get("convoke-position").and_then(|value| value.to_str().ok());
-        let position = position.map(str::to_owned);
-        let says_when = response.headers().contains_key("retry-after");
-        let text = response.text().await?;
-        let body: serde_json::Value = serde_json::from_str(&text).unwrap_or(json!(null));
-        let id = body["id"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { status, id, position, says_when, text })
     }
 }
 

@@ -3,14 +3,17 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::{fs::chown, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use convoke_test_support::{HOW_TO_INSTALL, find_programs, unprivileged_user};
+use convoke_test_support::{HOW_TO_INSTALL, find_programs, free_address_at, unprivileged_user};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process},
+};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -47,12 +50,13 @@ struct Node {
     patroni: Option<Child>,
 }
 
-/// Ends everything whose number is in a file below the folder, then removes that.
+/// Ends everything whose number is in a file below the folder, then removes that. What is frozen would not notice that
+/// its parent has ended.
 const WATCHER: &str = r#"
     trap "" HUP INT TERM
     cat >/dev/null
     cd "$1" || exit
-    for pid in $(cat pid */pid 2>/dev/null; head -q -n 1 */data/postmaster.pid 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
+    for pid in $(cat pid */pid */frozen 2>/dev/null; head -q -n 1 */data/postmaster.pid 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
     cd / && sleep 1 && rm -rf "$1"
 "#;
 
@@ -75,8 +79,8 @@ impl Patroni {
             let node = Node {
                 name: format!("node{number}"),
                 folder: cluster.folder.join(format!("node{number}")),
-                database: free_address(&host)?,
-                api: free_address(&host)?,
+                database: free_address_at(&host)?,
+                api: free_address_at(&host)?,
                 patroni: None,
             };
             make_folder(&node.folder, run_as)?;
@@ -98,7 +102,7 @@ impl Patroni {
     /// Ends the primary's PostgreSQL as a crash does; its Patroni lives.
     pub async fn crash_primary(&self) -> Result<(), Failure> {
         let node = &self.nodes[self.primary().await?];
-        signal("KILL", &[node.postmaster()?])
+        send(Signal::KILL, &[node.postmaster()?])
     }
 
     /// Freezes everything on the primary's machine, as if that were gone, or ends it at once; gives the machine.
@@ -106,19 +110,24 @@ impl Patroni {
         let number = self.primary().await?;
         let node = &self.nodes[number];
         let processes = node.processes();
-        signal(if freezes { "STOP" } else { "KILL" }, &processes)?;
+        if freezes {
+            let numbers: Vec<String> = processes.iter().map(Pid::to_string).collect();
+            fs::write(node.frozen(), numbers.join("\n"))?;
+        }
+        send(if freezes { Signal::STOP } else { Signal::KILL }, &processes)?;
         Ok(number)
     }
 
     /// What was left of a lost machine ends, and it starts anew.
     pub fn bring_back(&mut self, number: usize) -> Result<(), Failure> {
         let node = &mut self.nodes[number];
-        // What is gone already can't be ended.
-        let _ = signal("KILL", &node.processes());
+        send(Signal::KILL, &node.processes())?;
         if let Some(mut patroni) = node.patroni.take() {
             patroni.kill()?;
             patroni.wait()?;
         }
+        // It was not frozen, if there is no file; these numbers may soon be those of others.
+        let _ = fs::remove_file(node.frozen());
         self.start_node(number)
     }
 
@@ -182,7 +191,7 @@ impl Patroni {
     }
 
     fn start_etcd(&mut self) -> Result<String, Failure> {
-        let (for_clients, for_peers) = (free_address("127.0.0.10")?, free_address("127.0.0.10")?);
+        let (for_clients, for_peers) = (free_address_at("127.0.0.10")?, free_address_at("127.0.0.10")?);
         let (clients, peers) = (format!("http://{for_clients}"), format!("http://{for_peers}"));
         let mut command = Command::new("etcd");
         command.args(["--name=etcd", "--data-dir=etcd", "--logger=zap", "--log-level=error"]);
@@ -241,26 +250,30 @@ impl Drop for Patroni {
 
 impl Node {
     /// The number of PostgreSQL's first process.
-    fn postmaster(&self) -> Result<u32, Failure> {
+    fn postmaster(&self) -> Result<Pid, Failure> {
         let file = fs::read_to_string(self.folder.join("data/postmaster.pid"))?;
-        Ok(file.lines().next().unwrap_or_default().trim().parse()?)
+        file.lines().next().and_then(pid).ok_or_else(|| format!("no number in postmaster.pid: {file}").into())
     }
 
     /// Everything that runs on this machine, the parents first.
-    fn processes(&self) -> Vec<u32> {
-        let patroni: Vec<u32> = self.patroni.iter().map(Child::id).collect();
-        let mut found: Vec<u32> = patroni.into_iter().chain(self.postmaster().ok()).collect();
+    fn processes(&self) -> Vec<Pid> {
+        let mut found: Vec<Pid> = self.patroni.iter().map(Pid::from_child).chain(self.postmaster().ok()).collect();
         let mut place = 0;
         while let Some(parent) = found.get(place).copied() {
             // Linux lists the children of each thread of a process.
             for thread in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
                 let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-                let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-                found.extend(children.filter(|child| !found.contains(child)).collect::<Vec<u32>>());
+                let children = children.split_whitespace().filter_map(pid);
+                found.extend(children.filter(|child| !found.contains(child)).collect::<Vec<Pid>>());
             }
             place += 1;
         }
         found
+    }
+
+    /// Where the watcher reads what is frozen.
+    fn frozen(&self) -> PathBuf {
+        self.folder.join("frozen")
     }
 }
 
@@ -316,11 +329,19 @@ fn settings(node: &Node, etcd: &str, programs: &Path) -> Value {
     })
 }
 
-/// Sends a signal to each of these.
-fn signal(name: &str, processes: &[u32]) -> Result<(), Failure> {
-    let numbers = processes.iter().map(u32::to_string);
-    let status = Command::new("kill").arg(format!("-{name}")).args(numbers).stderr(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("kill -{name} {processes:?} failed").into()) }
+fn pid(text: &str) -> Option<Pid> {
+    text.trim().parse().ok().and_then(Pid::from_raw)
+}
+
+/// Sends a signal to each of these that is still there.
+fn send(signal: Signal, processes: &[Pid]) -> Result<(), Failure> {
+    for process in processes {
+        match kill_process(*process, signal) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn make_folder(folder: &Path, run_as: Option<(u32, u32)>) -> Result<(), Failure> {
@@ -333,9 +354,4 @@ fn own(folder: &Path, run_as: Option<(u32, u32)>) -> Result<(), Failure> {
         Some((uid, gid)) => Ok(chown(folder, Some(uid), Some(gid))?),
         None => Ok(()),
     }
-}
-
-/// An address of this host that nobody listens on, now.
-fn free_address(host: &str) -> Result<String, Failure> {
-    Ok(TcpListener::bind((host, 0))?.local_addr()?.to_string())
 }
