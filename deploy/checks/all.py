@@ -59,6 +59,7 @@ def main() -> None:
     if helm_at is not None:
         checks.report("chart", (f"{charted}: {difference}" for charted, other in chart.PAIRS.items()
                                 for difference in chart.differences(by_name[charted], by_name[other])))
+        checks.report("values", [*chart.changed(by_name), *chart.taken(helm_at)])
     checks.report("metrics", metrics.mistakes(arguments.convoke, arguments.promtool))
     checks.report("monitoring", monitoring.mistakes(arguments.promtool, arguments.work / "rules"))
     sys.exit(checks.failed)

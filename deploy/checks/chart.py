@@ -1,9 +1,10 @@
-"""The chart renders what Kustomize renders."""
+"""The chart renders what Kustomize renders, and takes settings as they are said."""
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
-from rendering import Rendering, name_of
+from rendering import Rendering, helm_template, name_of
 
 # What is compared with what.
 PAIRS = {
@@ -15,6 +16,45 @@ PAIRS = {
 }
 # What the chart has no part in: who makes the namespace, and what is read by programs that look after themselves.
 NOT_CHARTED = {"Namespace/convoke", "PrometheusRule/convoke", "ConfigMap/convoke-dashboard"}
+# What the program is told where settings are said.
+TOLD = {
+    "chart-said": {
+        "CONVOKE__SERVER__DRAIN": "1m 30s",
+        "CONVOKE__SERVER__TRUSTED_PROXIES": "0",
+        "CONVOKE__DATABASE__MIGRATE": "auto",
+        "CONVOKE__AUTH__ISSUERS": '[{"audience":"convoke","issuer":"https://login.example.org"}]',
+        "CONVOKE__SANDBOX__FAULTS": "lostAnswer,retryAfter:3",
+        "CONVOKE__LIMITS__CONNECTIONS": "20000",
+        "CONVOKE__TRACES__SAMPLE_RATIO": "0.1",
+    },
+    "chart-sqlite-said": {
+        "CONVOKE__SERVER__DRAIN": "5s",
+        "CONVOKE__AUTH__FIRST_TOKEN": "true",
+    },
+}
+# Values that can't be taken as they are, by what Helm has to name: a drain that it can't count, and what YAML makes of `off`.
+REFUSED = {
+    "/settings/server/drain": {"settings": {"server": {"drain": "2min"}}},
+    "/settings/database/migrate": {"settings": {"database": {"migrate": False}}},
+}
+
+
+def changed(by_name: dict[str, Rendering]) -> Iterator[str]:
+    """The settings that are not what was said."""
+    for name, told in TOLD.items():
+        [settings] = by_name[name].of_kind("ConfigMap")
+        for variable, text in told.items():
+            found = settings["data"].get(variable)
+            if found != text:
+                yield f"{name}: {variable} is {found!r}, not {text!r}"
+
+
+def taken(program: Path) -> Iterator[str]:
+    """The values that should be refused, and are not."""
+    for place, values in REFUSED.items():
+        finished = helm_template(program, values)
+        if finished.returncode == 0 or place not in finished.stderr:
+            yield f"{values} is not refused: {finished.stderr.strip()}"
 
 
 def differences(charted: Rendering, kustomized: Rendering) -> Iterator[str]:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rendering import DEPLOY, Rendering, name_of, template_of
+from rendering import CHARTS, DEPLOY, Rendering, name_of, template_of
 
 # What the service allows itself after server.drain (docs: "exits within 10 s").
 STOP_SECONDS = 10
+# Of the units that durations have, those that a drain is told in.
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 PORTS = {"http": 8080, "admin": 8081}
 
 
@@ -77,11 +79,14 @@ def environment(rendering: Rendering, template: dict) -> Iterator[str]:
     values.update({variable["name"]: variable.get("value") for variable in container.get("env", [])})
     known = known_variables()
     told = (DEPLOY / "README.md").read_text()
+    # What somebody says themselves is not ours to tell of.
+    own = CHARTS.get(rendering.name, {}).get("settings", {})
     for variable in values:
         if variable.startswith("CONVOKE") and variable not in known:
             yield f"{variable} is no setting"
         setting = variable.removeprefix("CONVOKE__").lower().replace("__", ".")
-        if variable in known and f"`{setting}`" not in told:
+        section, _, name = setting.partition(".")
+        if variable in known and f"`{setting}`" not in told and name not in own.get(section, {}):
             yield f"deploy/README.md does not tell why {setting} is set"
     for variable in known & values.keys():
         if variable.endswith("_FILE"):
@@ -100,9 +105,13 @@ def environment(rendering: Rendering, template: dict) -> Iterator[str]:
         if f"`{name}`" not in told:
             yield f"deploy/README.md does not tell what the Secret {name} is"
     if container["args"][0] == "serve":
-        drain = int(values["CONVOKE__SERVER__DRAIN"].removesuffix("s"))
+        drain = seconds(values["CONVOKE__SERVER__DRAIN"])
         if template["spec"].get("terminationGracePeriodSeconds", 30) < drain + STOP_SECONDS:
             yield "is killed before it has stopped"
+
+
+def seconds(duration: str) -> float:
+    return sum(float(number) * SECONDS[unit] for number, unit in re.findall(r"([\d.]+)\s*([a-z]+)", duration))
 
 
 def known_variables() -> set[str]:

@@ -46,6 +46,23 @@ CHARTS = {
         "ingress": {"enabled": True},
         "serviceMonitor": {"enabled": True},
     },
+    # What is said stays as it is said, where the chart would have it otherwise too.
+    "chart-said": {
+        "settings": {
+            "server": {"drain": "1m 30s", "trusted_proxies": 0},
+            "database": {"migrate": "auto"},
+            "auth": {"issuers": [{"issuer": "https://login.example.org", "audience": "convoke"}]},
+            "sandbox": {"faults": ["lostAnswer", "retryAfter:3"]},
+            "limits": {"connections": 20000},
+            "traces": {"sample_ratio": 0.1},
+        },
+        "migrateByJob": True,
+        "ingress": {"enabled": True},
+    },
+    "chart-sqlite-said": {
+        "settings": {"server": {"drain": "5s"}, "auth": {"first_token": True, "issuers": []}},
+        "sqlite": {"enabled": True},
+    },
 }
 
 
@@ -103,15 +120,27 @@ def of_readme(kubectl: Path) -> Rendering:
 
 
 def helm(program: Path, name: str) -> Rendering:
-    """Renders the chart, as `helm install convoke` does."""
+    """Renders the chart with the values of this name."""
+    return Rendering(name, load(output_of(helm_template(program, CHARTS[name]))))
+
+
+def helm_template(program: Path, values: dict) -> subprocess.CompletedProcess:
+    """What Helm says of the chart with these values, as `helm install convoke` would."""
     words = [program, "template", "convoke", DEPLOY / "chart", "--namespace", "convoke", "--values", "-"]
-    return Rendering(name, load(output(words, json.dumps(CHARTS[name]))))
+    return run(words, json.dumps(values))
 
 
-def output(words: list, text: str = "") -> str:
-    finished = subprocess.run([str(word) for word in words], input=text, capture_output=True, text=True, check=False)
+def output(words: list) -> str:
+    return output_of(run(words))
+
+
+def run(words: list, text: str = "") -> subprocess.CompletedProcess:
+    return subprocess.run([str(word) for word in words], input=text, capture_output=True, text=True, check=False)
+
+
+def output_of(finished: subprocess.CompletedProcess) -> str:
     if finished.returncode != 0:
-        raise SystemExit(f"{' '.join(map(str, words))}: {finished.stderr.strip()}")
+        raise SystemExit(f"{' '.join(finished.args)}: {finished.stderr.strip()}")
     return finished.stdout
 
 

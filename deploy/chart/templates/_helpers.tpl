@@ -16,32 +16,49 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
-{{/* Settings as environment variables: server.bind is CONVOKE__SERVER__BIND. */}}
-{{- define "convoke.settings" -}}
-{{- $settings := deepCopy .Values.settings -}}
-{{- $_ := set $settings "database" (merge dict ($settings.database | default dict)) -}}
-{{- $_ := set $settings.database "migrate" ($settings.database.migrate | default (ternary "off" "auto" (and .Values.migrateByJob (not .Values.sqlite.enabled)))) -}}
+{{/* Settings, as JSON: those of the values, and where they say nothing, what the other values come to. */}}
+{{- define "convoke.allSettings" -}}
+{{- $server := dict "drain" (ternary "0s" "15s" .Values.sqlite.enabled) -}}
+{{- $database := dict "migrate" (ternary "off" "auto" (and .Values.migrateByJob (not .Values.sqlite.enabled))) -}}
+{{- $all := dict "server" $server "database" $database -}}
 {{- if .Values.sqlite.enabled -}}
-{{- $_ := set $settings.database "url" "sqlite:///data/convoke.db" -}}
-{{- $_ := set $settings "auth" (merge (dict "first_token" false) ($settings.auth | default dict)) -}}
-{{- $_ := set $settings.server "drain" "0s" -}}
+{{- $_ := set $database "url" "sqlite:///data/convoke.db" -}}
+{{- $_ := set $all "auth" (dict "first_token" false) -}}
 {{- end -}}
 {{- if or .Values.ingress.enabled .Values.httpRoute.enabled -}}
-{{- $_ := set $settings "server" (merge $settings.server (dict "trusted_proxies" 1)) -}}
+{{- $_ := set $server "trusted_proxies" 1 -}}
 {{- end -}}
 {{- if .Values.telegram.enabled -}}
-{{- $_ := set $settings "telegram" (merge (dict "api_id" (int .Values.telegram.apiId)) ($settings.telegram | default dict)) -}}
-{{- $_ := set $settings "providers" (merge ($settings.providers | default dict) (dict "default" "telegram")) -}}
+{{- $_ := set $all "telegram" (dict "api_id" (int .Values.telegram.apiId)) -}}
+{{- $_ := set $all "providers" (dict "default" "telegram") -}}
 {{- end -}}
-{{- range $section, $values := $settings }}
+{{- /* Not by `merge`, to which 0, false and nothing are the same. */ -}}
+{{- range $section, $values := .Values.settings -}}
+{{- if not (hasKey $all $section) }}{{ $_ := set $all $section dict }}{{ end -}}
+{{- range $name, $value := $values }}{{ $_ := set (index $all $section) $name $value }}{{ end -}}
+{{- end -}}
+{{- $all | toJson -}}
+{{- end -}}
+
+{{/* Settings as environment variables: server.bind is CONVOKE__SERVER__BIND. Lists are written with commas, those of tables
+as JSON. */}}
+{{- define "convoke.settings" -}}
+{{- range $section, $values := include "convoke.allSettings" . | fromJson }}
 {{- range $name, $value := $values }}
-{{- /* Numbers come as floats; lists and tables are written as JSON. */}}
-{{- $text := toString $value }}
-{{- if kindIs "float64" $value }}{{ $text = int64 $value | toString }}{{ end }}
-{{- if or (kindIs "slice" $value) (kindIs "map" $value) }}{{ $text = toJson $value }}{{ end }}
+{{- $text := toJson $value }}
+{{- if kindIs "string" $value }}{{ $text = $value }}{{ end }}
+{{- if and (kindIs "slice" $value) (not (kindIs "map" (first $value))) }}{{ $text = join "," $value }}{{ end }}
 CONVOKE__{{ upper $section }}__{{ upper $name }}: {{ $text | quote }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* How many seconds a pod has to stop: server.drain, then 10 s at most, and something to spare. The duration is counted by
+what adds one to a date. */}}
+{{- define "convoke.gracePeriod" -}}
+{{- $drain := (include "convoke.allSettings" . | fromJson).server.drain | nospace -}}
+{{- $begin := mustToDate "2006-01-02T15:04:05Z07:00" "1970-01-01T00:00:00Z" -}}
+{{- max 30 (add 15 (mustDateModify $drain $begin | unixEpoch)) -}}
 {{- end -}}
 
 {{/* What all pods have: who they run as, and that they ask nothing of Kubernetes. */}}
@@ -87,7 +104,9 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* For what serves: it lives from the first second on, and may wait long until it is ready. */}}
+{{/* For what serves: it lives from the first second on, and may wait long for its schema until it is ready. For a database
+that can't be reached it waits as long with database.migrate=off alone; with auto it ends after half a minute, and is started
+again. */}}
 {{- define "convoke.probes" -}}
 startupProbe:
   httpGet:
