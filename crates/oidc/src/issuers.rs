@@ -12,10 +12,11 @@ use std::{
 
 use convoke_domain::{Environment, Timestamp};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, OwnedMutexGuard},
     task::JoinHandle,
     time::{Instant, sleep},
 };
+use tracing::Instrument as _;
 
 use crate::{
     address::Address,
@@ -79,7 +80,7 @@ impl Issuers {
                 source,
                 environment: environment.clone(),
                 known: RwLock::default(),
-                fetching: Mutex::default(),
+                fetching: Arc::default(),
                 task: RwLock::default(),
             });
             watched.start();
@@ -135,7 +136,7 @@ struct Watched {
     environment: Arc<dyn Environment>,
     known: RwLock<Option<Arc<Known>>>,
     /// Held while the issuer is asked, so that nobody asks at the same time; with when that may be done again for a key.
-    fetching: Mutex<Attempts>,
+    fetching: Arc<Mutex<Attempts>>,
     task: RwLock<Option<JoinHandle<()>>>,
 }
 
@@ -183,7 +184,7 @@ impl Watched {
         }
     }
 
-    async fn prove(&self, claimed: Claimed<'_>) -> Result<Principal, VerifyError> {
+    async fn prove(self: &Arc<Self>, claimed: Claimed<'_>) -> Result<Principal, VerifyError> {
         let known = match self.known() {
             Some(known) => known,
             None => self.known_soon().await.ok_or(VerifyError::Unavailable)?,
@@ -212,20 +213,20 @@ impl Watched {
     }
 
     /// What is known as soon as the issuer was asked for the first time.
-    async fn known_soon(&self) -> Option<Arc<Known>> {
-        let mut attempts = self.fetching.lock().await;
+    async fn known_soon(self: &Arc<Self>) -> Option<Arc<Known>> {
+        let attempts = self.fetching.clone().lock_owned().await;
         if let Some(known) = self.known() {
             return Some(known);
         }
         if attempts.failed.is_some_and(|at| at.elapsed() < RETRY[0]) {
             return None;
         }
-        self.fetch(&mut attempts).await.ok()
+        self.ask(attempts).await
     }
 
     /// What is known now, if it was asked for since `old`; if not, asks, unless that was done too recently.
-    async fn newer_than(&self, old: &Known) -> Option<Arc<Known>> {
-        let mut attempts = self.fetching.lock().await;
+    async fn newer_than(self: &Arc<Self>, old: &Known) -> Option<Arc<Known>> {
+        let mut attempts = self.fetching.clone().lock_owned().await;
         let newer = self.known().filter(|known| known.at > old.at);
         if newer.is_some() {
             return newer;
@@ -234,7 +235,15 @@ impl Watched {
             return None;
         }
         attempts.for_a_key = Some(Instant::now());
-        self.fetch(&mut attempts).await.ok()
+        self.ask(attempts).await
+    }
+
+    /// Fetches the keys because somebody waits for them, and goes on should they leave: the next may not ask for a while,
+    /// so what is learnt is for everybody.
+    async fn ask(self: &Arc<Self>, mut attempts: OwnedMutexGuard<Attempts>) -> Option<Arc<Known>> {
+        let this = self.clone();
+        let asking = async move { this.fetch(&mut attempts).await.ok() };
+        tokio::spawn(asking.in_current_span()).await.ok().flatten()
     }
 
     async fn fetch(&self, attempts: &mut Attempts) -> Result<Arc<Known>, SourceError> {

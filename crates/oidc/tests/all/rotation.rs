@@ -13,7 +13,7 @@ use convoke_test_support::{
     TestEnvironment,
     jwt::{SigningKey, claims},
 };
-use tokio::time::advance;
+use tokio::time::{advance, timeout};
 
 use crate::support::{ISSUER, issuer, key_set};
 
@@ -170,6 +170,39 @@ async fn many_who_name_a_new_key_at_once_ask_once() {
         task.await.unwrap().unwrap();
     }
     assert_eq!(world.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_and_leaves_keeps_the_answer_from_nobody() {
+    let (old, new) = (key("old"), key("new"));
+    let world = World::new(Some(&old)).await;
+    world.now_publishes(&[&old, &new]);
+    world.issuer.0.lock().unwrap().pause = Duration::from_secs(1);
+    let made_up = world.token(&key("made-up"));
+    let left = timeout(Duration::from_millis(500), world.verify(&made_up)).await;
+    assert!(left.is_err(), "the issuer has not answered yet");
+    assert_eq!(world.asked(), 2);
+    world.verify(&world.token(&new)).await.unwrap();
+    assert_eq!(world.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_before_any_key_is_known_has_it_asked_once_too() {
+    let ours = key("ours");
+    let world = World::new(None).await;
+    // The background asks again after a second, and then not for two.
+    world.pass(Duration::from_secs(1)).await;
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(world.asked(), 2);
+    world.now_publishes(&[&ours]);
+    world.set_away(false);
+    world.issuer.0.lock().unwrap().pause = Duration::from_secs(5);
+    let token = world.token(&ours);
+    for _ in 0..10 {
+        assert!(timeout(Duration::from_millis(50), world.verify(&token)).await.is_err());
+    }
+    assert_eq!(world.asked(), 3);
+    world.verify(&token).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
