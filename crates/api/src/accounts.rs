@@ -51,7 +51,7 @@ impl AccountLimits {
 
 /// Every account; nothing if the database does not tell.
 pub(crate) async fn known(state: &ApiState) -> Option<Arc<[Account]>> {
-    state.accounts.get(state.environment.now(), state.store.list_accounts(Service::Telegram)).await
+    state.accounts.get(state.store.list_accounts(Service::Telegram)).await
 }
 
 /// How each account is; nothing if the database does not tell.

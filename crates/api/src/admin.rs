@@ -10,14 +10,17 @@ use actix_web::{
     },
     web,
 };
+use convoke_domain::Environment;
 use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::{
     accounts::{self, AccountReport},
-    figures, frame,
+    figures,
+    frame::{self, Surroundings},
+    measurements::Recorder,
     problem::{Problem, ProblemKind},
-    state::ApiState,
+    state::{ApiSettings, ApiState},
 };
 
 /// What is on the admin listener.
@@ -31,6 +34,19 @@ pub fn configure_admin(state: Arc<ApiState>) -> impl FnOnce(&mut web::ServiceCon
     move |config| {
         config.service(livez).service(readyz).service(metrics).default_service(web::to(fallback));
         frame::mount_state(config, state);
+    }
+}
+
+/// Mounts the same for as long as the database is not open: the process lives, and is not ready.
+pub fn configure_stand_in(
+    environment: Arc<dyn Environment>,
+    recorder: Recorder,
+) -> impl FnOnce(&mut web::ServiceConfig) {
+    let ApiSettings { body_timeout, .. } = ApiSettings::default();
+    move |config| {
+        config.service(livez).service(not_open).service(early_metrics).default_service(web::to(fallback));
+        config.app_data(web::Data::new(recorder));
+        config.app_data(Surroundings { environment, lifecycle: Arc::default(), body_timeout, traces: false });
     }
 }
 
@@ -74,10 +90,22 @@ async fn readyz(request: HttpRequest, state: web::Data<ApiState>) -> HttpRespons
     };
     match own.or(database) {
         None => HttpResponse::Ok().json(Health { status: "ok", reason: None, details }),
-        reason => HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
-            .insert_header((header::RETRY_AFTER, "1"))
-            .json(Health { status: "unavailable", reason, details }),
+        reason => unavailable(reason, details),
     }
+}
+
+/// The database is not open yet.
+#[get("/readyz")]
+async fn not_open() -> HttpResponse {
+    unavailable(Some("the database is not open yet"), None)
+}
+
+fn unavailable(reason: Option<&'static str>, details: Option<Details>) -> HttpResponse {
+    HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).insert_header((header::RETRY_AFTER, "1")).json(Health {
+        status: "unavailable",
+        reason,
+        details,
+    })
 }
 
 fn is_verbose(request: &HttpRequest) -> bool {
@@ -110,12 +138,21 @@ async fn database_problem(state: &ApiState) -> Option<&'static str> {
 #[get("/metrics")]
 async fn metrics(state: web::Data<ApiState>) -> HttpResponse {
     let is_ready = own_problem(&state).is_none() && database_problem(&state).await.is_none();
-    let text = figures::all(&state, is_ready).await;
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+    in_text_form(figures::all(&state, is_ready).await)
+}
+
+/// The same without what only the database knows.
+#[get("/metrics")]
+async fn early_metrics(recorder: web::Data<Recorder>) -> HttpResponse {
+    in_text_form(figures::with(Some(&recorder), false, || {}))
+}
+
+fn in_text_form(figures: String) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(figures)
 }
 
 async fn fallback(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    if PATHS.contains(&request.path()) {
+    if PATHS.contains(&request.match_info().as_str()) {
         let problem = Problem::new(ProblemKind::MethodNotAllowed, "This path takes GET, HEAD only.");
         return Err(problem.with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
     }

@@ -61,7 +61,7 @@ fn matches(template: &str, path: &str) -> bool {
 
 /// Answers what no route takes.
 pub(crate) async fn fallback(request: HttpRequest) -> Result<actix_web::HttpResponse, Problem> {
-    let Some(allow) = ApiState::of(&request).known_paths.allow(request.path()) else {
+    let Some(allow) = ApiState::of(&request).known_paths.allow(request.match_info().as_str()) else {
         return Err(Problem::new(ProblemKind::NotFound, "There is nothing under this path."));
     };
     let detail = format!("This path takes {allow} only.");

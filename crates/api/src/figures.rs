@@ -8,20 +8,17 @@ use metrics::gauge;
 
 use crate::{
     accounts::{self, AccountReport},
-    measurements,
+    measurements::{self, Recorder},
     state::{AccountLimits, ApiState},
 };
 
 /// Everything that is measured, as Prometheus reads it; `is_ready` is what `/readyz` would say.
 pub(crate) async fn all(state: &ApiState, is_ready: bool) -> String {
     let now = state.environment.now();
-    let operations = state.open_operations.get(now, state.store.count_open_operations()).await;
+    let operations = state.open_operations.get(state.store.count_open_operations()).await;
     let accounts = accounts::known(state).await;
-    let choices = state.choices.get(now, state.store.count_choices(Service::Telegram, now)).await;
-    let counted = state.settings.recorder.as_ref().map(measurements::Recorder::render).unwrap_or_default();
-    let looked_up = measurements::of_this_moment(|| {
-        gauge!("convoke_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
-        gauge!("convoke_ready").set(u32::from(is_ready));
+    let choices = state.choices.get(state.store.count_choices(Service::Telegram, now)).await;
+    with(state.settings.recorder.as_ref(), is_ready, || {
         if let Some(operations) = operations {
             of_operations(&operations, now);
         }
@@ -34,6 +31,16 @@ pub(crate) async fn all(state: &ApiState, is_ready: bool) -> String {
         if let Some(connections) = state.store.connections() {
             of_connections(connections);
         }
+    })
+}
+
+/// What is told of every process, with what `look_up` sets.
+pub(crate) fn with(recorder: Option<&Recorder>, is_ready: bool, look_up: impl FnOnce()) -> String {
+    let counted = recorder.map(Recorder::render).unwrap_or_default();
+    let looked_up = measurements::of_this_moment(|| {
+        gauge!("convoke_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
+        gauge!("convoke_ready").set(u32::from(is_ready));
+        look_up();
         #[cfg(target_os = "linux")]
         metrics_process::Collector::default().collect();
     });

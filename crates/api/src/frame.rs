@@ -1,7 +1,7 @@
 //! What stands around every request, whatever it asks for: its name, the log line, `HEAD`, time for the body, the
 //! headers that every answer has, and the form of every error. Nothing that goes wrong within leaves in another form.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use actix_web::{
     Error, HttpMessage, HttpResponse, HttpResponseBuilder,
@@ -15,6 +15,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
+use convoke_domain::Environment;
 use convoke_store::Origin;
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
@@ -29,7 +30,7 @@ use crate::{
     problem_page,
     request_id::{RequestId, X_REQUEST_ID},
     requests::{self, Answered, UnderWay},
-    state::ApiState,
+    state::{ApiState, Lifecycle},
     timed_payload,
     traces::{self, Traced},
 };
@@ -40,28 +41,28 @@ pub(crate) const PRIVATE: &str = "/api/v1/private";
 const SANDBOX: &str = "/sandbox/";
 
 /// Stands around every request of the public and of the admin listener: `App::new().wrap(from_fn(frame))`, together with
-/// [`crate::configure`] or [`crate::configure_admin`].
+/// [`crate::configure`], [`crate::configure_admin`] or [`crate::configure_stand_in`].
 ///
 /// # Errors
 /// Never any that is not a whole answer already.
 ///
 /// # Panics
-/// If neither of the two is there.
+/// If none of them is there.
 pub async fn frame(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let state = ApiState::of(request.request()).clone();
-    let asked = Asked::of(&request, &state);
+    let surroundings = Surroundings::of(&request);
+    let asked = Asked::of(&request, &surroundings);
     let _under_way = asked.is_measured.then(UnderWay::begin);
-    prepare(&mut request, &state);
+    prepare(&mut request, &surroundings);
     // For what is mounted beside the API and knows nothing of it: there, too, a request has one name only.
     request.headers_mut().insert(X_REQUEST_ID, asked.request_id.header_value());
     request.extensions_mut().insert(asked.request_id.clone());
     let method = requests::method_name(&asked.method);
-    let traced = (state.settings.traces && asked.is_measured)
-        .then(|| Traced::begin(method, request.headers(), &asked.request_id));
+    let traced =
+        (surroundings.traces && asked.is_measured).then(|| Traced::begin(method, request.headers(), &asked.request_id));
 
     let span = tracing::info_span!("request", request_id = asked.request_id.as_str(), trace_id = Empty);
     if let Some(traced) = &traced {
@@ -76,7 +77,7 @@ pub async fn frame(
             let problem = response.response().error().and_then(Error::as_error::<Problem>);
             let is_quiet = problem.is_some_and(|problem| problem.is_quiet);
             let mut response = in_our_form(response, &asked);
-            asked.finish(response.response_mut(), &state);
+            asked.finish(response.response_mut(), &surroundings);
             if let Some(counted) = Counted::of(response.request()) {
                 counted.tell(response.headers_mut());
             }
@@ -99,7 +100,7 @@ pub async fn frame(
                 Ok(Ok(_)) => unreachable!("handled above"),
             };
             let mut response = asked.answer(&problem);
-            asked.finish(&mut response, &state);
+            asked.finish(&mut response, &surroundings);
             tell(&asked, None, (response.status(), false), false, None, started);
             if let Some(traced) = traced {
                 traced.answered(method, None, response.status(), None);
@@ -109,10 +110,28 @@ pub async fn frame(
     }
 }
 
+/// What [`frame()`] goes by, whatever it stands around.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub environment: Arc<dyn Environment>,
+    pub lifecycle: Arc<Lifecycle>,
+    pub body_timeout: Duration,
+    pub traces: bool,
+}
+
+impl Surroundings {
+    fn of(request: &ServiceRequest) -> Self {
+        request.app_data::<Self>().expect("`configure` mounts them").clone()
+    }
+}
+
 /// What was asked for, kept for the answer.
 struct Asked {
     method: Method,
     version: Version,
+    /// As it was sent.
+    uri: Uri,
+    /// What routes are found by: `%70rivate` is `private` there.
     path: String,
     request_id: RequestId,
     wants_page: bool,
@@ -121,12 +140,13 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(request: &ServiceRequest, state: &ApiState) -> Self {
-        let path = request.uri().path().to_owned();
+    fn of(request: &ServiceRequest, surroundings: &Surroundings) -> Self {
+        let path = request.match_info().as_str().to_owned();
         Self {
             method: request.method().clone(),
             version: request.version(),
-            request_id: RequestId::of(request.headers(), &*state.environment),
+            uri: request.uri().clone(),
+            request_id: RequestId::of(request.headers(), &*surroundings.environment),
             is_measured: !admin::PATHS.contains(&path.as_str()),
             wants_page: path.starts_with(SANDBOX) && !asks_for_json(request.headers()),
             path,
@@ -148,13 +168,13 @@ impl Asked {
                 .content_type("text/html; charset=utf-8")
                 .body(problem_page::for_visitor(problem));
         }
-        let body = problem.body(&self.path, self.request_id.as_str());
+        let body = problem.body(self.uri.path(), self.request_id.as_str());
         response.content_type(PROBLEM_JSON).body(serde_json::to_vec(&body).expect("texts are always written"))
     }
 
     /// Gives an answer what every answer has.
-    fn finish(&self, response: &mut HttpResponse, state: &ApiState) {
-        if state.lifecycle.is_draining() && self.version >= Version::HTTP_10 {
+    fn finish(&self, response: &mut HttpResponse, surroundings: &Surroundings) {
+        if surroundings.lifecycle.is_draining() && self.version >= Version::HTTP_10 {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         let headers = response.headers_mut();
@@ -177,14 +197,14 @@ fn set_default(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
 }
 
 /// Makes of the request what the routes know.
-fn prepare(request: &mut ServiceRequest, state: &ApiState) {
-    timed_payload::limit(request, state.settings.body_timeout);
+fn prepare(request: &mut ServiceRequest, surroundings: &Surroundings) {
+    timed_payload::limit(request, surroundings.body_timeout);
     // The connection remembers that it was `HEAD` and leaves the body out, with the length of the one it had.
     if request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
     // The reference page writes the list's path with a slash at the end.
-    if request.path().strip_prefix(PRIVATE) == Some("/chats/") {
+    if request.match_info().as_str().strip_prefix(PRIVATE) == Some("/chats/") {
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         let uri: Uri = format!("{PRIVATE}/chats{query}").parse().expect("a part of a URI makes one");
         request.match_info_mut().get_mut().update(&uri);
@@ -259,7 +279,13 @@ pub(crate) fn origin(request: &actix_web::HttpRequest) -> Origin {
     traces::origin(&request_id(request), request.extensions().get::<Traced>())
 }
 
-/// Lets the state be found by [`ApiState::of`].
+/// Lets the state be found by [`ApiState::of`], and by [`frame()`] what it goes by.
 pub(crate) fn mount_state(config: &mut web::ServiceConfig, state: Arc<ApiState>) {
+    config.app_data(Surroundings {
+        environment: state.environment.clone(),
+        lifecycle: state.lifecycle.clone(),
+        body_timeout: state.settings.body_timeout,
+        traces: state.settings.traces,
+    });
     config.app_data(web::Data::from(state));
 }

@@ -60,7 +60,7 @@ mod traces;
 mod wait;
 
 pub use accounts::AccountReport;
-pub use admin::configure_admin;
+pub use admin::{configure_admin, configure_stand_in};
 pub use admission::Limits;
 pub use audit::AUDIT_TARGET;
 pub use frame::frame;

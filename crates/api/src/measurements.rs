@@ -282,7 +282,7 @@ pub fn metrics_reference() -> String {
          <!-- Written by `cargo run -p convoke -- metrics > docs/metrics.md`: not by hand. -->\n\n\
          What `/metrics` on the admin listener tells, whatever the role of the process, as Prometheus reads it. Names, labels \
          and buckets are\nthose of OpenTelemetry where its conventions have a word for it. No label holds an id or what \
-         somebody typed, but for the\naccounts' names, which operators chose: a process has fewer than 300 series, and six \
+         somebody typed, but for the\naccounts' names, which operators chose: a process has fewer than 300 series, and five \
          for each account.\n\n\
          The alerts, and what to do about them: [runbook.md](runbook.md). A dashboard: \
          `deploy/components/dashboard/convoke.json`.\n\n\

@@ -33,8 +33,8 @@ pub fn list(query: &str, pages: u64) -> Result<(Question, Value), Value> {
         Question::Page(asked) => list::page_links(&query, asked.page, pages),
         Question::Walk { after, .. } => list::walk_links(&query, *after),
     };
-    // The header holds the same, and not every text makes one.
-    links.header_value();
+    // The header holds them too, and not every text makes one.
+    let _ = links.header_value();
     Ok((question, serde_json::json!(links)))
 }
 

@@ -1,6 +1,6 @@
 //! Query strings, read strictly: what can't be understood is a mistake that is named, never a guess.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
 use actix_web::HttpRequest;
 use convoke_domain::{Mistake, MistakeCode};
@@ -50,7 +50,7 @@ impl Query {
     /// Reads the query of a request, in which only `known` parameters may be.
     pub fn parse(text: &str, known: &[Known], mistakes: &mut Mistakes) -> Self {
         let mut parameters: Vec<Parameter> = Vec::new();
-        let mut refused: Vec<String> = Vec::new();
+        let mut refused = HashSet::new();
         for sent in text.split('&').filter(|part| !part.is_empty()) {
             let (name, value) = sent.split_once('=').unwrap_or((sent, ""));
             let (Some(decoded_name), decoded_value) = (decode(name), decode(value)) else {
@@ -58,9 +58,8 @@ impl Query {
                 continue;
             };
             let Some(rule) = known.iter().find(|rule| rule.name == decoded_name) else {
-                if !refused.contains(&decoded_name) {
+                if refused.insert(decoded_name.clone()) {
                     mistakes.add(InputError::at_parameter(&decoded_name, unknown(&decoded_name, known)));
-                    refused.push(decoded_name);
                 }
                 continue;
             };
@@ -202,6 +201,14 @@ mod tests {
             assert_eq!(mistakes_of(wrong), serde_json::json!([["page", "invalidFormat"]]), "{wrong}");
         }
         assert_eq!(mistakes_of("%ff=1"), serde_json::json!([["%ff", "invalidFormat"]]));
+    }
+
+    /// That they are also told in time that grows with their number alone can't be asserted without a clock.
+    #[test]
+    fn many_unknown_parameters_are_told_once_each_in_their_order() {
+        let names: Vec<_> = (0..10_000).rev().map(|number| format!("x{number}")).collect();
+        let expected: serde_json::Value = names.iter().map(|name| serde_json::json!([name, "unknown"])).collect();
+        assert_eq!(mistakes_of(&[names.join("&"), names.join("&")].join("&")), expected);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod connection;
 mod files;
 mod listen;
 mod servers;
-mod signals;
+pub mod signals;
 mod stop;
 mod traces;
 mod work;
@@ -54,7 +54,7 @@ pub async fn serve(layers: &Layers, settings: &Settings, role: Role) -> Result<(
     let mut listening = Listening::new(layers, settings);
     // Work is done where is written.
     let replica = settings.database.replica().filter(|_| role.answers());
-    let Some(store) = open(layers, settings, replica.as_ref(), &mut listening, &mut signals).await? else {
+    let Some(store) = open(layers, settings, replica.as_ref(), &mut listening, &recorder, &mut signals).await? else {
         return Ok(());
     };
     let telegram = if role.works() { telegram(&store, settings, instance).await? } else { None };
@@ -146,6 +146,7 @@ async fn open(
     settings: &Settings,
     replica: Option<&ReplicaOptions>,
     listening: &mut Listening<'_>,
+    recorder: &Recorder,
     signals: &mut Signals,
 ) -> Result<Option<Arc<dyn Store>>, Failure> {
     let options = OpenOptions { url: settings.database.url.clone(), migrate: settings.database.migrate.0, serve: true };
@@ -157,7 +158,7 @@ async fn open(
         () = sleep(SOON) => {}
     }
     tracing::warn!(database = %options.url, "the database takes its time");
-    let stand_in = servers::start_stand_in(listening.admin()?)?;
+    let stand_in = servers::start_stand_in(listening.admin()?, recorder)?;
     let opened = tokio::select! {
         opened = opening => opened.map_err(|error| Failure::of_database(layers, &error))?,
         () = signals.next() => return Ok(None),

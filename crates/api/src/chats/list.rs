@@ -157,7 +157,8 @@ pub enum Question {
     ),
     responses(
         (status = 200, description = "The chats.", body = ChatList,
-            headers(("Link" = String, description = "The same links as in `_links` (RFC 8288)."))),
+            headers(("Link" = String, description = "The same links as in `_links` (RFC 8288). Where it would be longer than \
+                4 KiB, `last`, then `first`, then `prev` are left out of it; if that does not do, it is not there."))),
     )
 )]
 #[get("/chats")]
@@ -179,8 +180,11 @@ pub(crate) async fn list_chats(state: web::Data<ApiState>, request: HttpRequest)
             (walk.documents, walk_metadata(size), walk_links(&query, walk.next))
         }
     };
-    Ok(HttpResponse::Ok()
-        .insert_header((header::LINK, links.header_value()))
+    let mut response = HttpResponse::Ok();
+    if let Some(link) = links.header_value() {
+        response.insert_header((header::LINK, link));
+    }
+    Ok(response
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))
         .content_type("application/json")
         .body(put_together(&documents, &metadata, &links)))

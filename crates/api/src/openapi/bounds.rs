@@ -8,6 +8,8 @@ use utoipa::openapi::{
     schema::{Object, Type},
 };
 
+use crate::links::MAX_HEADER_BYTES;
+
 const UUID: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
 const TIMESTAMP: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$";
 /// What every JSON reader takes for a whole number (RFC 8259, section 6).
@@ -72,7 +74,7 @@ pub(super) fn of_header(name: &str, header: &mut Header) {
             (ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"])), json!("true"))
         }
         "Link" => (
-            text("^</[!-~]*>; rel=\"self\"(, </[!-~]*>; rel=\"(first|last|next|prev)\")*$", None),
+            text("^</[!-~]*>; rel=\"self\"(, </[!-~]*>; rel=\"(first|last|next|prev)\")*$", Some(MAX_HEADER_BYTES)),
             json!(
                 "</api/v1/private/chats?page=0>; rel=\"self\", </api/v1/private/chats?page=0>; rel=\"first\", </api/v1/private/chats?page=41>; rel=\"last\", </api/v1/private/chats?page=1>; rel=\"next\""
             ),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use convoke_api::ApiSettings;
 use reqwest::Method;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -77,6 +78,22 @@ async fn a_wrong_method_is_told_the_right_ones(backend: Backend) {
     }
 }
 
+async fn an_escaped_path_is_the_same_path(backend: Backend) {
+    let service = TestService::start(backend).await;
+    let chats = "/api/v1/%70rivate/%63hats";
+    let wrong = Answer::of(service.request(Method::PUT, chats)).await;
+    let problem = wrong.assert_problem(405, "method-not-allowed");
+    assert_eq!((wrong.header("allow"), &problem["instance"]), ("GET, HEAD, POST", &json!(chats)));
+    let accepted = service.post(chats, &json!({"title": "a"})).await;
+    assert_eq!((accepted.status, accepted.header("cache-control")), (202, "no-store"));
+    let listed = service.get(&format!("{chats}/?size=1")).await;
+    assert_eq!((listed.status, &listed.json()["_metadata"]["pageSize"]), (200, &json!(1)));
+    let page = service.get("/%73andbox/panic").await;
+    assert_eq!((page.status, page.header("content-type")), (500, "text/html; charset=utf-8"));
+    let probe = Answer::of(reqwest::Client::new().post(format!("{}/%6Civez", service.admin))).await;
+    probe.assert_problem(405, "method-not-allowed");
+}
+
 async fn a_panic_is_a_problem(backend: Backend) {
     let service = TestService::start(backend).await;
     service.get("/panic").await.assert_problem(500, "internal-error");
@@ -127,6 +144,7 @@ on_both!(
     requests_have_names,
     head_is_get_without_a_body,
     a_wrong_method_is_told_the_right_ones,
+    an_escaped_path_is_the_same_path,
     a_panic_is_a_problem,
     a_body_must_arrive_in_time,
     a_chunked_body_is_bounded_too,

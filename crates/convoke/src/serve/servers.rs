@@ -6,12 +6,13 @@ use std::{io, sync::Arc, time::Duration};
 use actix_http::{HttpService, Protocol};
 use actix_server::{Server, ServerBuilder, ServerHandle};
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
-use actix_web::{App, HttpResponse, HttpServer, dev::AppConfig, middleware::from_fn, web};
-use convoke_api::ApiState;
+use actix_web::{App, HttpServer, dev::AppConfig, middleware::from_fn};
+use convoke_api::{ApiState, Recorder};
 use convoke_sandbox::SandboxPages;
 use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::{
+    environment::SystemEnvironment,
     failure::Failure,
     serve::{
         connection::{Connection, EXCHANGE},
@@ -131,14 +132,11 @@ fn start_admin(bound: Bound, state: Arc<ApiState>) -> Result<Running, Failure> {
 }
 
 /// Stands in for the admin listener's server while there is no database: the process lives, and is not ready.
-pub fn start_stand_in(bound: Bound) -> Result<Running, Failure> {
-    let server = HttpServer::new(|| {
-        App::new()
-            .route("/livez", web::get().to(|| async { HttpResponse::Ok().json(serde_json::json!({"status": "ok"})) }))
-            .default_service(web::to(|| async {
-                let told = serde_json::json!({"status": "unavailable", "reason": "the database is not open yet"});
-                HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "1")).json(told)
-            }))
+pub fn start_stand_in(bound: Bound, recorder: &Recorder) -> Result<Running, Failure> {
+    let (environment, recorder) = (Arc::new(SystemEnvironment), recorder.clone());
+    let server = HttpServer::new(move || {
+        let stand_in = convoke_api::configure_stand_in(environment.clone(), recorder.clone());
+        App::new().wrap(from_fn(convoke_api::frame)).configure(stand_in)
     });
     // Every connection is closed after its answer, so that the next one finds the real server.
     let server =

@@ -18,11 +18,14 @@ A setting is looked for in four places; the later wins:
 3. the environment: `server.bind` is `CONVOKE__SERVER__BIND`;
 4. flags: `--set server.bind=127.0.0.1:9000`, as often as needed.
 
-An unknown setting, or a value that won't do, stops every command with one line that names it as it was set, and exit code
-2. `convoke config check` looks at the settings, and connects to nothing but the database, for the accounts of Telegram if that
-is configured. `convoke config print` shows the value of every
-setting and where it comes from, without passwords; with `--json` for programs. [The example](../convoke.example.toml) is a
-file that holds all of them. Settings are read at the start: a change needs a restart.
+An unknown setting, or a value that won't do, stops every command that reads settings, with one line that names it as it was
+set, and exit code 2. What is printed whatever is configured needs none: `openapi`, `metrics`, `completions`, `man`, and
+`config reference`, `config example` and `config schema`.
+
+`convoke config check` looks at the settings, and connects to nothing but the database, for the accounts of Telegram if that
+is configured. `convoke config print` shows the value of every setting and where it comes from, without passwords; with
+`--json` for programs. [The example](../convoke.example.toml) is a file that holds all of them. Settings are read at the
+start: a change needs a restart.
 
 [The form of the file](convoke.schema.json) as JSON Schema, which `convoke config schema` prints too, lets editors complete and
 check it: with Taplo, by `#:schema ./convoke.schema.json` as its first line.

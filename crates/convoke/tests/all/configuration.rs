@@ -172,6 +172,11 @@ fn the_reference_the_example_and_the_schema_are_what_the_program_prints() {
         assert_eq!(repository_file(file), printed, "{file} is not what the program says: `{command}` writes it anew");
         assert!(printed.contains(&command), "{file} says by what it is written");
     }
+    let reference = repository_file("docs/configuration.md");
+    for words in [&["openapi"][..], &["metrics"], &["completions", "bash"], &["man", "manual"]] {
+        place.told(words);
+        assert!(reference.contains(&format!("`{}`", words[0])), "{words:?} is among those that need none");
+    }
 }
 
 #[test]

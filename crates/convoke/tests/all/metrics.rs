@@ -36,6 +36,13 @@ fn reference() -> Vec<(String, Vec<String>)> {
     rows.map(|cells| (words(cells[1]).remove(0), words(cells[3]))).collect()
 }
 
+#[test]
+fn the_series_of_an_account_are_counted_right() {
+    let of_accounts = reference().into_iter().filter(|(_, labels)| labels.iter().any(|label| label == "account"));
+    assert_eq!(of_accounts.count(), 5);
+    assert!(repository_file("docs/metrics.md").contains("and five for each account."));
+}
+
 /// The metric that a series belongs to.
 fn family(series: &str) -> &str {
     ["_bucket", "_sum", "_count"].iter().find_map(|suffix| series.strip_suffix(suffix)).unwrap_or(series)

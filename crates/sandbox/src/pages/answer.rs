@@ -78,7 +78,7 @@ pub(super) fn refuse(request: &HttpRequest, problem: &Problem) -> HttpResponse {
         tracing::warn!(request_id = id, code = problem.kind().slug, cause, "a request to the sandbox failed");
     }
     // `/sandbox` itself lies outside: pages begin below it.
-    let mut response = if asks_for_json(request.headers()) || request.path() == "/sandbox" {
+    let mut response = if asks_for_json(request.headers()) || request.match_info().as_str() == "/sandbox" {
         let body = problem.to_json(request.path(), &id);
         HttpResponse::build(problem.kind().status).content_type("application/problem+json").body(body)
     } else {

@@ -1,6 +1,4 @@
-//! Bodies: how much of one is read, and how long it is waited for.
-
-use std::time::Duration;
+//! Bodies: how much of one is read. How long one may take is up to the application that the pages are mounted in.
 
 use actix_web::{
     http::header::{self, HeaderMap},
@@ -16,12 +14,9 @@ const MAX_BYTES: usize = 64 * 1024;
 /// How much of a larger one is read and thrown away, so that its sender gets to see the refusal.
 const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long a body may take to arrive.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Reads the body of a request that is to be a form: not too large (looked at first), and said to be one.
 pub(super) async fn read(headers: &HeaderMap, payload: web::Payload) -> Result<Bytes, Problem> {
-    let body = tokio::time::timeout(TIMEOUT, read_to_end(payload)).await.map_err(|_| Problem::broken_body())??;
+    let body = read_to_end(payload).await?;
     if is_form(headers) { Ok(body) } else { Err(Problem::unsupported_media_type()) }
 }
 

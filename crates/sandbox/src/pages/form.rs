@@ -1,6 +1,6 @@
 //! Forms, as they are posted: every mistake in one is found and named (`contract.md`, "Rules for every operation").
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use convoke_domain::{ChatTitle, MistakeCode, ParticipantId, Service};
 use percent_encoding::percent_decode;
@@ -88,35 +88,31 @@ struct Form {
 impl Form {
     fn new(body: &[u8], known: &[&str]) -> Self {
         let mut form = Self { fields: Vec::new(), mistakes: Vec::new() };
-        let mut seen: Vec<String> = Vec::new();
+        let mut times_given: HashMap<String, usize> = HashMap::new();
         for pair in body.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
             let mut halves = pair.splitn(2, |b| *b == b'=');
             let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
             let name = String::from_utf8_lossy(&decoded(name)).into_owned();
-            if seen.contains(&name) {
-                form.add_once(&name, MistakeCode::Duplicate, "may be given once only".to_owned());
+            let times = times_given.entry(name.clone()).or_default();
+            *times += 1;
+            if *times > 1 {
+                if *times == 2 {
+                    form.add(&name, MistakeCode::Duplicate, "may be given once only");
+                }
             } else if !known.contains(&name.as_str()) {
                 let allowed = format!("is not known here; known are: {}", known.join(", "));
-                form.add_once(&name, MistakeCode::Unknown, allowed);
+                form.add(&name, MistakeCode::Unknown, allowed);
             } else if let Ok(value) = String::from_utf8(decoded(value).into_owned()) {
-                form.fields.push((name.clone(), value));
+                form.fields.push((name, value));
             } else {
-                form.add_once(&name, MistakeCode::InvalidCharacter, "must be text in UTF-8".to_owned());
+                form.add(&name, MistakeCode::InvalidCharacter, "must be text in UTF-8");
             }
-            seen.push(name);
         }
         form
     }
 
     fn add(&mut self, field: &str, code: MistakeCode, detail: impl Into<String>) {
         self.mistakes.push(FieldMistake::new(field, code, detail));
-    }
-
-    fn add_once(&mut self, field: &str, code: MistakeCode, detail: String) {
-        let mistake = FieldMistake::new(field, code, detail);
-        if !self.mistakes.contains(&mistake) {
-            self.mistakes.push(mistake);
-        }
     }
 
     /// What was sent in a field; nothing if it is missing, or is known to be wrong.
@@ -246,6 +242,16 @@ mod tests {
         assert_eq!(mistakes(Verb::Join, "username=a&=1"), named(&[("", Unknown)]));
         assert_eq!(mistakes(Verb::Leave, &format!("participant={ID}&title=x")), named(&[("title", Unknown)]));
         assert_eq!(mistakes(Verb::Leave, "participant="), named(&[("participant", InvalidFormat)]));
+    }
+
+    /// That they are also told in time that grows with their number alone can't be asserted without a clock.
+    #[test]
+    fn many_unknown_fields_are_told_in_their_order_and_repeats_of_them_once_each() {
+        let names: Vec<_> = (0..10_000).rev().map(|number| format!("x{number}")).collect();
+        let all_with = |code| names.iter().map(move |name| (name.clone(), code));
+        let expected: Vec<_> = all_with(MistakeCode::Unknown).chain(all_with(MistakeCode::Duplicate)).collect();
+        let body = [names.join("&"), names.join("&"), names.join("&"), format!("participant={ID}")].join("&");
+        assert_eq!(mistakes(Verb::Leave, &body), expected);
     }
 
     #[test]
