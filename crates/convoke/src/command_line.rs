@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use convoke_domain::{OperationId, OperationStatus, Scope, TenantId};
 
-use convoke_telegram::TelegramSettings;
-
 use crate::failure::Failure;
 
 /// Registers chats on a messenger and keeps a lasting record of who was in them. Without a command: serve.
@@ -297,9 +295,6 @@ fn account_name(text: &str) -> Result<String, String> {
     if text.len() > MAX_LENGTH {
         return Err(format!("must have at most {MAX_LENGTH} characters"));
     }
-    if text == TelegramSettings::CONFIGURED_ACCOUNT {
-        return Err("is the account of telegram.session".to_owned());
-    }
     Ok(text.to_owned())
 }
 
@@ -386,7 +381,7 @@ mod tests {
             panic!("not understood");
         };
         assert!(qr && account.name == "first" && account.tenants.len() == 2);
-        for wrong in ["", "+4915112345", "4915112345", "a b", "a\"b", "configured", &"x".repeat(65)] {
+        for wrong in ["", "+4915112345", "4915112345", "a b", "a\"b", &"x".repeat(65)] {
             assert!(account_name(wrong).is_err(), "{wrong}");
         }
     }

@@ -37,6 +37,9 @@ pub trait AccountStorage: Send + Sync {
     /// that wait for any account of the service are due at once.
     async fn save_account(&self, account: NewAccount) -> Result<AccountId, StorageError>;
 
+    /// Keeps the messenger's own name for an account, unless it is known already.
+    async fn save_account_user(&self, id: AccountId, external_id: &str) -> Result<(), StorageError>;
+
     /// Deletes the account of this name; `false` if there is none. Operations that waited for it wait for any account
     /// then; its groups stay on record as they are, and are fed no more.
     async fn delete_account(&self, service: Service, name: &str) -> Result<bool, StorageError>;
@@ -59,9 +62,6 @@ pub trait AccountStorage: Send + Sync {
     /// Keeps how the account is; `false` if the lease was lost: then nothing was changed, here and below.
     async fn save_account_state(&self, lease: &AccountLease, state: AccountState) -> Result<bool, StorageError>;
 
-    /// Keeps another secret of the account.
-    async fn save_account_secret(&self, lease: &AccountLease, secret: Vec<u8>) -> Result<bool, StorageError>;
-
     /// Keeps how far the account's feed has been taken in, and the states of groups that changed with it, together.
     async fn save_feed(&self, lease: &AccountLease, feed: FeedState) -> Result<bool, StorageError>;
 
@@ -78,7 +78,8 @@ pub trait AccountStorage: Send + Sync {
     /// The account that was chosen for the chat, while that is kept.
     async fn find_placement(&self, tenant: &TenantId, chat: ChatId) -> Result<Option<AccountId>, StorageError>;
 
-    /// Keeps the group that was made for a chat that was placed on the account.
+    /// Keeps the group that was made for a chat that was placed on the account. It counts in the budget from when it is
+    /// first kept.
     async fn save_account_group(&self, lease: &AccountLease, group: AccountGroup) -> Result<bool, StorageError>;
 
     /// The account's groups whose chats are neither closed nor failed.

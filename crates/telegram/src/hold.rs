@@ -23,6 +23,12 @@ use crate::{
 /// How long an account that can't be used is left alone before it is tried again.
 const TRY_AGAIN: Duration = Duration::from_mins(5);
 
+/// ... and one that is full, which may have left groups meanwhile.
+const TRY_FULL_AGAIN: Duration = Duration::from_hours(1);
+
+/// How often it is looked whether it is time for that.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How long to wait before connecting again at most, where there is nobody to connect to.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -57,12 +63,15 @@ impl Hold {
     async fn work(&mut self, leave: &CancellationToken) {
         let id = self.lease.account;
         let mut pause = RECONNECT;
+        // Why it can't be used, as far as that was said.
+        let mut said = None;
         while !leave.is_cancelled() {
             self.held.set(id, Held::Connecting);
             let account = self.account.borrow_and_update().clone();
             let failure = match self.connect(&account, leave).await {
                 Ok(connection) => {
                     pause = RECONNECT;
+                    said = None;
                     self.serve(connection, leave).await
                 }
                 Err(failure) => Some(self.kept(&account, failure).await),
@@ -79,7 +88,10 @@ impl Hold {
                 Some(Failure::Wait(time)) => time,
                 Some(failure) => {
                     let reason = reason_of(failure);
-                    tracing::error!(account = account.name, reason, "the account can't be used");
+                    if said.as_ref() != Some(&reason) {
+                        tracing::error!(account = account.name, reason, "the account can't be used");
+                        said = Some(reason.clone());
+                    }
                     // It stays held, so that its work is told so and goes elsewhere.
                     self.held.set(id, Held::Unusable(reason));
                     TRY_AGAIN
@@ -174,13 +186,25 @@ async fn another_secret(account: &mut watch::Receiver<Account>, before: &Account
     }
 }
 
-/// An account that is restricted but connected is tried again after a while. Does not return.
+/// An account that is restricted or full, but connected, is tried again after a while: the next refusal says so anew.
+/// Does not return.
 async fn forgive_again(connection: &Connection) {
+    let (mut known, mut since) = (AccountCondition::Usable, connection.now());
     loop {
-        tokio::time::sleep(TRY_AGAIN).await;
-        if matches!(connection.state().await.condition, AccountCondition::Unusable(_)) {
-            connection.forgive().await;
+        let condition = connection.state().await.condition;
+        if condition != known {
+            (known, since) = (condition, connection.now());
         }
+        let after = match known {
+            AccountCondition::Usable => None,
+            AccountCondition::Full => Some(TRY_FULL_AGAIN),
+            AccountCondition::Unusable(_) => Some(TRY_AGAIN),
+        };
+        if after.is_some_and(|after| connection.now() >= since.plus(after)) {
+            connection.forgive().await;
+            since = connection.now();
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -80,7 +80,8 @@ impl Holder {
                     *known = account;
                     is_new
                 });
-            } else if account.secret.is_some() || self.context.settings.session.is_some() {
+            } else {
+                // Even one that no session opens, so that its work is told so and goes elsewhere.
                 let id = account.id;
                 if let Some(holding) = self.take(account, tasks, stop).await? {
                     holdings.insert(id, holding);

@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use convoke_domain::{Environment, Service, TenantId};
-use convoke_provider::{AccountId, AccountStorage, NewAccount, ProviderError, SeenPerson, StorageError};
+use convoke_provider::{Account, AccountId, AccountStorage, NewAccount, ProviderError, SeenPerson, StorageError};
 use data_encoding::BASE64URL_NOPAD;
 use grammers_client::{SignInError, client::PasswordToken, tl};
 use grammers_session::updates::UpdatesLike;
@@ -90,6 +90,9 @@ pub enum LoginError {
     /// The account is somebody else's.
     #[error("an account of this name is kept already, of another Telegram user: {0}")]
     AnotherUser(String),
+    /// The user is an account already: two would use up what Telegram allows one, and in two places.
+    #[error("this Telegram user is kept already, as the account {0}: use that name, or log that account out first")]
+    AnotherName(String),
     /// There is no such account.
     #[error("there is no account of this name")]
     NoSuchAccount,
@@ -209,10 +212,16 @@ impl Login {
         let user = found?;
         let session = session.ok_or_else(|| Failure::SessionGone("there is no session".to_owned()))?;
         let accounts = self.storage.list_accounts(Service::Telegram).await?;
-        let kept = accounts.into_iter().find(|account| account.name == name.name);
-        let kept = kept.and_then(|account| account.state.external_id);
-        if let Some(another) = kept.filter(|kept| *kept != user.external_id) {
-            return Err(LoginError::AnotherUser(another));
+        for Account { name: known, state, .. } in accounts {
+            match state.external_id {
+                Some(kept) if known == name.name && kept != user.external_id => {
+                    return Err(LoginError::AnotherUser(kept));
+                }
+                Some(kept) if known != name.name && kept == user.external_id => {
+                    return Err(LoginError::AnotherName(known));
+                }
+                _ => {}
+            }
         }
         let text = session.to_text();
         let text = text.expose_secret().as_bytes();
@@ -224,6 +233,7 @@ impl Login {
             secret: Some(secret),
         };
         let account = self.storage.save_account(account).await?;
+        self.storage.save_account_user(account, &user.external_id).await?;
         Ok(LoggedIn { account, user })
     }
 

@@ -7,7 +7,8 @@
 //! A service that keeps one group of a chat whatever happens is simply asked again, and nothing is written down before.
 //!
 //! A service with accounts has the group made in the lane of the account that is chosen for it. As long as nothing was
-//! begun, that may be another one at every attempt; what was begun is looked for in the lane where it was.
+//! begun, that may be another one at every attempt; what was begun is looked for in the lane where it was, and only what
+//! is not found there is made by another one.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -128,7 +129,7 @@ async fn create(
                 ProviderError::Rejected(_) | ProviderError::Unknown(_) => None,
             };
             match wait {
-                Some(wait) if before.first_call_at.is_none() && !is_in_services_own(operation) => {
+                Some(wait) if !is_in_services_own(operation) => {
                     tracing::info!(%error, "another account may make the group");
                     turn_away(inner, operation, before, wait).await.map(Step::Ended)
                 }
@@ -153,9 +154,7 @@ async fn go_to(
         return Ok(Outcome::Postponed { until: *until, counts: false });
     }
     if before.first_call_at.is_some() {
-        // It was looked for where it was begun, and is not there: nothing of it is to be looked for elsewhere.
-        let fresh = Progress { turned_away: before.turned_away.clone(), ..Progress::default() };
-        save(inner, operation, &fresh, None).await?;
+        save(inner, operation, &nothing_begun(before), None).await?;
     }
     Ok(moved(lane))
 }
@@ -169,11 +168,17 @@ async fn turn_away(
     wait: Duration,
 ) -> Result<Outcome, Interruption> {
     let now = inner.environment.now();
-    let mut progress = before.clone();
+    let mut progress = nothing_begun(before);
     progress.turned_away.retain(|_, until| *until > now);
     progress.turned_away.insert(operation.lane.clone(), now.plus(wait));
     save(inner, operation, &progress, None).await?;
     Ok(moved(Lane::of(operation.service).name))
+}
+
+/// What was begun was looked for where it was begun, for as long as it could turn up, and is not there: so nothing of it
+/// is to be looked for elsewhere.
+fn nothing_begun(before: &Progress) -> Progress {
+    Progress { turned_away: before.turned_away.clone(), ..Progress::default() }
 }
 
 async fn keep(

@@ -33,6 +33,18 @@ const OWNER: &str = "command";
 
 /// Does what is asked for with accounts.
 pub async fn telegram(layers: &Layers, settings: &Settings, command: TelegramCommand) -> Result<(), Failure> {
+    let named = match &command {
+        TelegramCommand::Login { account, .. } | TelegramCommand::Import { account } => Some(&account.name),
+        TelegramCommand::Logout { name } => Some(name),
+        TelegramCommand::Status { .. } => None,
+    };
+    // The service would save it anew at its next start, with that session.
+    if settings.telegram.session.is_some() && named.is_some_and(|name| name == TelegramSettings::CONFIGURED_ACCOUNT) {
+        let name = layers.name_of_key("telegram.session");
+        return Err(Failure::usage(format!(
+            "{name} is still set, and gives this account its session: take it away first"
+        )));
+    }
     match command {
         TelegramCommand::Login { account, qr } => {
             let login = login(layers, settings).await?;

@@ -128,6 +128,30 @@ async fn the_environment_alone_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_the_environment_moves_into_the_database_or_is_let_go() {
+    let (_telegram, _, session) = telegram();
+    let place = place().with("CONVOKE__TELEGRAM__SESSION", &session);
+    let token = place.token();
+    let service = place.start();
+    make_group(&service, &token, "By the environment").await;
+    service.stop();
+    for command in ["login", "import", "logout"] {
+        let (code, line) = place.refused(&["telegram", command, "--name", "configured"]);
+        assert!(code == 2 && line.contains("CONVOKE__TELEGRAM__SESSION"), "{line}");
+    }
+
+    let place = place.without("CONVOKE__TELEGRAM__SESSION");
+    let brought = place.run_with_input(&["telegram", "import", "--name", "configured"], &session);
+    assert!(brought.status.success(), "{}", String::from_utf8_lossy(&brought.stderr));
+    let service = place.start();
+    make_group(&service, &token, "By the database").await;
+    assert_eq!(accounts(&place)[0]["groups"], 2, "those that it had are still its own");
+    service.stop();
+    place.told(&["telegram", "logout", "--name", "configured"]);
+    assert!(accounts(&place).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_keeps_an_account_is_told() {
     let (telegram, owner, session) = telegram();
     let place = place();

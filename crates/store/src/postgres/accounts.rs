@@ -187,10 +187,11 @@ async fn save_state(mut queries: &AsyncPgConnection, lease: &AccountLease, state
     Ok(save.execute(&mut queries).await? == 1)
 }
 
-async fn save_secret(mut queries: &AsyncPgConnection, lease: &AccountLease, secret: &[u8]) -> Outcome<bool> {
-    const SAVE: &str = "update provider_accounts set secret = $3 where HELD";
-    let save = on_held::<()>(lease, SAVE).bind::<diesel::sql_types::Bytea, _>(secret);
-    Ok(save.execute(&mut queries).await? == 1)
+async fn save_user(mut queries: &AsyncPgConnection, id: AccountId, external_id: &str) -> Outcome<()> {
+    let unknown = provider_accounts::table.find(id.0).filter(provider_accounts::external_id.is_null());
+    let save = diesel::update(unknown).set(provider_accounts::external_id.eq(external_id));
+    save.execute(&mut queries).await?;
+    Ok(())
 }
 
 /// What is kept of several under their names; of one that is named twice what comes last. Sorted, so that two callers
@@ -293,9 +294,8 @@ impl AccountStorage for PostgresStore {
         Ok(self.write_once(|own| async move { save_state(&own, lease, state).await }).await?)
     }
 
-    async fn save_account_secret(&self, lease: &AccountLease, secret: Vec<u8>) -> Result<bool, StorageError> {
-        let secret = secret.as_slice();
-        Ok(self.write_once(|own| async move { save_secret(&own, lease, secret).await }).await?)
+    async fn save_account_user(&self, id: AccountId, external_id: &str) -> Result<(), StorageError> {
+        Ok(self.write_once(|own| async move { save_user(&own, id, external_id).await }).await?)
     }
 
     async fn save_feed(&self, lease: &AccountLease, feed: FeedState) -> Result<bool, StorageError> {

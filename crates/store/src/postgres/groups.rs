@@ -209,7 +209,9 @@ pub async fn save(
         insert into provider_groups (tenant_id, chat_id, account_id, service, placed_at, provider_chat_id, state) \
         select $3, $4, held.id, held.service, $5, $6, $7 from held \
         on conflict (tenant_id, chat_id) do update set account_id = excluded.account_id, \
-        placed_at = excluded.placed_at, provider_chat_id = excluded.provider_chat_id, state = excluded.state";
+        placed_at = case when provider_groups.provider_chat_id = excluded.provider_chat_id \
+        then provider_groups.placed_at else excluded.placed_at end, \
+        provider_chat_id = excluded.provider_chat_id, state = excluded.state";
     let save = on_held::<()>(lease, SAVE)
         .bind::<Text, _>(group.tenant.as_str())
         .bind::<SqlUuid, _>(group.chat_id.0)

@@ -192,9 +192,10 @@ pub fn save_state(connection: &mut SqliteConnection, lease: &AccountLease, state
     Ok(save.execute(connection)? == 1)
 }
 
-fn save_secret(connection: &mut SqliteConnection, lease: &AccountLease, secret: &[u8]) -> Result<bool> {
-    let save = diesel::update(held!(lease)).set(provider_accounts::secret.eq(secret));
-    Ok(save.execute(connection)? == 1)
+fn save_user(connection: &mut SqliteConnection, id: AccountId, external_id: &str) -> Result<()> {
+    let unknown = provider_accounts::table.find(Id(id.0)).filter(provider_accounts::external_id.is_null());
+    diesel::update(unknown).set(provider_accounts::external_id.eq(external_id)).execute(connection)?;
+    Ok(())
 }
 
 pub fn save_feed(connection: &mut SqliteConnection, lease: &AccountLease, feed: &FeedState) -> Result<bool> {
@@ -278,9 +279,9 @@ impl AccountStorage for SqliteStore {
         Ok(self.threads.write(move |connection| save_state(connection, &lease, &state)).await?)
     }
 
-    async fn save_account_secret(&self, lease: &AccountLease, secret: Vec<u8>) -> Result<bool, StorageError> {
-        let lease = lease.clone();
-        Ok(self.threads.write(move |connection| save_secret(connection, &lease, &secret)).await?)
+    async fn save_account_user(&self, id: AccountId, external_id: &str) -> Result<(), StorageError> {
+        let external_id = external_id.to_owned();
+        Ok(self.threads.write(move |connection| save_user(connection, id, &external_id)).await?)
     }
 
     async fn save_feed(&self, lease: &AccountLease, feed: FeedState) -> Result<bool, StorageError> {

@@ -163,13 +163,18 @@ pub fn save(
     now: Timestamp,
 ) -> Result<bool> {
     let Some(service) = accounts::service_of_held(connection, lease)? else { return Ok(false) };
+    let known = provider_groups::table
+        .find((group.tenant.as_str(), Id(group.chat_id.0)))
+        .filter(provider_groups::provider_chat_id.eq(&group.provider_chat_id))
+        .select(provider_groups::placed_at);
+    let placed_at: Option<i64> = known.get_result(connection).optional()?;
     diesel::insert_into(provider_groups::table)
         .values((
             provider_groups::tenant_id.eq(group.tenant.as_str()),
             provider_groups::chat_id.eq(Id(group.chat_id.0)),
             provider_groups::account_id.eq(Id(lease.account.0)),
             provider_groups::service.eq(service),
-            provider_groups::placed_at.eq(now.as_millis()),
+            provider_groups::placed_at.eq(placed_at.unwrap_or(now.as_millis())),
             provider_groups::provider_chat_id.eq(&group.provider_chat_id),
             provider_groups::state.eq(&group.state),
         ))

@@ -63,6 +63,11 @@ pub async fn accounts_are_kept_under_their_names(world: &mut World) {
 pub async fn an_account_that_is_saved_again_keeps_what_it_is(world: &World) {
     let id = world.account("one").await;
     let lease = world.hold(id).await;
+    world.store.save_account_user(id, "77").await.unwrap();
+    assert_eq!(world.accounts().await[0].state.external_id.as_deref(), Some("77"));
+    world.store.save_account_user(id, "78").await.unwrap();
+    let state = AccountState { external_id: Some("77".to_owned()), ..AccountState::default() };
+    assert_eq!(world.accounts().await[0].state, state, "whose it is does not change");
     let state = AccountState {
         external_id: Some("77".to_owned()),
         condition: AccountCondition::Unusable("banned".to_owned()),
@@ -154,7 +159,6 @@ async fn assert_nothing_changes(world: &World, chat: &ActiveChat, lease: &Accoun
     assert!(!store.extend_account(lease, second(1_000)).await.unwrap());
     let state = AccountState { condition: AccountCondition::Full, ..AccountState::default() };
     assert!(!store.save_account_state(lease, state).await.unwrap());
-    assert!(!store.save_account_secret(lease, vec![9]).await.unwrap());
     let groups = vec![(chat.group.clone(), "lost".to_owned())];
     let feed = FeedState { feed: Some("lost".to_owned()), groups, at: second(1_000) };
     assert!(!store.save_feed(lease, feed).await.unwrap());
@@ -182,8 +186,6 @@ pub async fn the_state_and_the_secret_are_the_holders_to_change(world: &World) {
         world.account_state(&lease, state.clone()).await;
         assert_eq!(world.accounts().await[0].state, state);
     }
-    assert!(world.store.save_account_secret(&lease, vec![0, 1]).await.unwrap());
-    assert_eq!(world.accounts().await[0].secret, Some(vec![0, 1]));
 }
 
 pub async fn the_feed_and_the_groups_that_it_told_of_are_kept_together(world: &World) {

@@ -198,9 +198,13 @@ pub async fn a_choice_counts_until_a_day_after_its_group_is_made(world: &World) 
     assert_eq!(world.place_new(&acme, later, 1).await, Placement::NotBefore(later.plus(Duration::from_mins(1))));
     let before = world.environment.now();
     let group = AccountGroup { tenant: acme.clone(), chat_id: chat, provider_chat_id: "g".into(), state: "s".into() };
-    assert!(world.store.save_account_group(&lease, group).await.unwrap());
+    assert!(world.store.save_account_group(&lease, group.clone()).await.unwrap());
     let Placement::NotBefore(at) = world.place_new(&acme, before, 1).await else { panic!("it was made just now") };
     assert!(at > before.plus(DAY) && at < world.environment.now().plus(DAY));
+    // Whatever is kept of it later, it was made once.
+    world.environment.advance(Duration::from_mins(1));
+    let newer = AccountGroup { state: "newer".into(), ..group };
+    assert!(world.store.save_account_group(&lease, newer).await.unwrap());
     assert_eq!(world.place_new(&acme, at, 1).await, Placement::On(account));
     // A chat that is given up needs its place no more.
     for claimed in world.claim(10, second(0)).await {

@@ -32,7 +32,7 @@ pub fn get_difference(world: &World, caller: Caller, call: &GetDifference) -> An
         if !group.deleted && group.members.contains_key(&viewer) {
             if group.last_at() >= call.date {
                 let channel_id = group.id.0;
-                let too_long = tl::types::UpdateChannelTooLong { channel_id, pts: None };
+                let too_long = tl::types::UpdateChannelTooLong { channel_id, pts: Some(group.pts()) };
                 other_updates.push(tl::enums::Update::ChannelTooLong(too_long));
                 chats.push(tl_form::chat(viewer, group));
             }

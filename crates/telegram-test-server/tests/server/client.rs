@@ -95,6 +95,19 @@ impl Connected {
         }
     }
 
+    /// Calls until there is an answer: a connection that broke is made again.
+    pub async fn ask<R: tl::RemoteCall>(&self, call: &R) -> R::Return {
+        let asking = async {
+            loop {
+                match self.client.invoke(call).await {
+                    Ok(answer) => return answer,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asking).await.expect("an answer")
+    }
+
     /// The newest entries of a group's admin log, newest first.
     pub async fn log(&self, channel: &tl::types::InputChannel, limit: i32) -> Vec<tl::types::ChannelAdminLogEvent> {
         let call = tl::functions::channels::GetAdminLog {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use convoke_telegram_test_server::GroupId;
 use grammers_client::tl;
-use tl::enums::MessageAction;
+use tl::enums::{
+    MessageAction,
+    updates::{ChannelDifference, Difference},
+};
 
 use crate::client::{connect_with, one_account, until};
 
@@ -19,7 +22,27 @@ async fn a_cut_connection_loses_nothing() {
     let ada = server.new_user("Ada", "", "");
     server.join(ada, &link).expect("joins");
     server.restart();
-    assert!(matches!(owner.next_action().await, (2, MessageAction::ChatJoinedByLink(_))));
+    let call = tl::functions::updates::GetDifference {
+        pts: 1,
+        pts_limit: None,
+        pts_total_limit: None,
+        date: 1,
+        qts: 0,
+        qts_limit: None,
+    };
+    let Difference::Difference(missed) = owner.ask(&call).await else { panic!("something was missed") };
+    let [tl::enums::Update::ChannelTooLong(group)] = &missed.other_updates[..] else { panic!("{missed:?}") };
+    assert_eq!(group.pts, Some(3), "where the group is now, from which grammers' own stream would go on");
+    let call = tl::functions::updates::GetChannelDifference {
+        force: false,
+        channel: channel.into(),
+        filter: tl::enums::ChannelMessagesFilter::Empty,
+        pts: 2,
+        limit: 100,
+    };
+    let ChannelDifference::Difference(missed) = owner.ask(&call).await else { panic!("something was missed") };
+    let [tl::enums::Message::Service(message)] = &missed.new_messages[..] else { panic!("{missed:?}") };
+    assert!(matches!((message.id, &message.action), (2, MessageAction::ChatJoinedByLink(_))), "{message:?}");
     assert_eq!(server.key(&session).most_connections, 1);
 }
 

@@ -71,7 +71,8 @@ fn numbered(key: &str, place: usize) -> String {
     if place == 0 { key.to_owned() } else { format!("{key}.{place:04}") }
 }
 
-fn user_of(peer: &Peer) -> Option<i64> {
+/// The user whom this is, if it is one.
+pub fn user_of(peer: &Peer) -> Option<i64> {
     match peer {
         Peer::User(user) => Some(user.user_id),
         Peer::Chat(_) | Peer::Channel(_) => None,
@@ -132,7 +133,7 @@ fn standing(participant: &ChannelParticipant) -> Option<(i64, bool)> {
 }
 
 /// Whether somebody may not even see the group; whoever may only do less in it is not banned.
-fn is_banned(participant: &ChannelParticipant) -> bool {
+pub fn is_banned(participant: &ChannelParticipant) -> bool {
     let ChannelParticipant::Banned(banned) = participant else { return false };
     let tl::enums::ChatBannedRights::Rights(rights) = &banned.banned_rights;
     rights.view_messages

@@ -10,7 +10,7 @@ use convoke_provider::{ProviderEvent, ProviderEventKind};
 use grammers_client::tl::{self, enums::ChannelParticipant};
 
 use super::{
-    events::{event, instant},
+    events::{event, instant, is_banned, user_of},
     names::{Names, Sight},
     people::People,
 };
@@ -62,6 +62,10 @@ impl MemberList {
             ChannelParticipant::Admin(member) => (member.user_id, at(member.date), member.inviter_id),
             // Is in since the group was made, which is told otherwise.
             ChannelParticipant::Creator(member) => (member.user_id, None, None),
+            // Whoever may only do less is in, and came before that was decided.
+            ChannelParticipant::Banned(limited) if !limited.left && !is_banned(participant) => {
+                (user_of(&limited.peer)?, at(limited.date), None)
+            }
             ChannelParticipant::Banned(_) | ChannelParticipant::Left(_) => return None,
         };
         Some((person, Listed { joined_at, invited_by }))
@@ -211,6 +215,25 @@ mod tests {
     fn banned_people_are_out_whatever_list_they_are_in() {
         let list = list(1, vec![creator(OWNER), banned(ADA, OWNER, true), left(BEN)]);
         assert_eq!(list.differences(GROUP, &on_record(&[(OWNER, MADE), (ADA, MADE)])).len(), 1);
+    }
+
+    #[test]
+    fn whoever_may_only_do_less_is_in() {
+        let limited = list(2, vec![creator(OWNER), banned(ADA, OWNER, false)]);
+        assert!(limited.is_whole());
+        assert_eq!(limited.differences(GROUP, &on_record(&[(OWNER, MADE), (ADA, MADE)])), []);
+        let told = limited.differences(GROUP, &on_record(&[(OWNER, MADE)]));
+        let kind = ProviderEventKind::Joined { person: limited.people.person(ADA), invited_by: None };
+        let key = format!("list:{:020}:7:in", 9);
+        assert_eq!(
+            told,
+            [event(GROUP, key, EventSource::MemberList, since(9), kind)],
+            "when that was decided, at the latest"
+        );
+        let ChannelParticipant::Banned(mut gone) = banned(ADA, OWNER, false) else { panic!("a restriction") };
+        gone.left = true;
+        let told = list(1, vec![creator(OWNER), gone.into()]).differences(GROUP, &on_record(&[(ADA, MADE)]));
+        assert_eq!(told.len(), 1, "who left is out, whatever they might do: {told:#?}");
     }
 
     #[test]

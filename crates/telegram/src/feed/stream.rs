@@ -109,6 +109,7 @@ impl AccountFeed {
         let people = People::new(&users);
         let told = messages.iter().flat_map(|message| self.told_by(message, &people)).collect();
         self.note_positions();
+        self.updates.take_too_long().into_iter().for_each(|channel| self.doubt_log(channel));
         self.forbidden.extend(chats.iter().filter_map(|chat| match chat {
             tl::enums::Chat::ChannelForbidden(forbidden) => Some(forbidden.id),
             _ => None,

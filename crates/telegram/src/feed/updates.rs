@@ -67,6 +67,8 @@ pub enum Missing {
 #[derive(Debug)]
 pub struct Updates {
     boxes: MessageBoxes,
+    /// Channels in which more happened than Telegram tells by itself.
+    too_long: Vec<i64>,
 }
 
 impl Updates {
@@ -74,7 +76,7 @@ impl Updates {
     pub fn from(position: &Position, channels: impl Iterator<Item = (i64, Option<i32>)>) -> Self {
         let channels = channels.map(|(id, pts)| ChannelState { id, pts: pts.unwrap_or(FIRST_PTS) }).collect();
         let Position { pts, qts, date, seq } = *position;
-        Self { boxes: MessageBoxes::load(UpdatesState { pts, qts, date, seq, channels }) }
+        Self { boxes: MessageBoxes::load(UpdatesState { pts, qts, date, seq, channels }), too_long: Vec::new() }
     }
 
     /// How far the account's own updates have been told.
@@ -90,8 +92,33 @@ impl Updates {
 
     /// Takes in what came by itself. Nothing comes of what does not follow upon what was told before: what lies between
     /// is missing then.
-    pub fn take(&mut self, updates: UpdatesLike) -> UpdateAndPeers {
+    pub fn take(&mut self, mut updates: UpdatesLike) -> UpdateAndPeers {
+        match &mut updates {
+            UpdatesLike::Updates(tl::enums::Updates::Updates(several)) => self.stay(&mut several.updates),
+            UpdatesLike::Updates(tl::enums::Updates::Combined(several)) => self.stay(&mut several.updates),
+            UpdatesLike::Updates(tl::enums::Updates::UpdateShort(short)) => {
+                self.stay(std::slice::from_mut(&mut short.update));
+            }
+            _ => {}
+        }
         self.boxes.process_updates(updates).unwrap_or_default()
+    }
+
+    /// A channel of which too much is to be told is asked for from where it was told. Telegram says where it is now as
+    /// well, and the boxes would go on from there, past what is missing.
+    fn stay(&mut self, updates: &mut [tl::enums::Update]) {
+        for update in updates {
+            let tl::enums::Update::ChannelTooLong(too_long) = update else { continue };
+            if self.channels().any(|(channel, _)| channel == too_long.channel_id) {
+                too_long.pts = None;
+            }
+            self.too_long.push(too_long.channel_id);
+        }
+    }
+
+    /// The channels in which more happened than Telegram told by itself, since this was asked last.
+    pub fn take_too_long(&mut self) -> Vec<i64> {
+        std::mem::take(&mut self.too_long)
     }
 
     /// Follows a channel from where it had been taken in, or else from its beginning: what came since is missing.
@@ -108,7 +135,7 @@ impl Updates {
         let update = tl::types::UpdateChannelTooLong { channel_id, pts }.into();
         let short = tl::types::UpdateShort { update, date: self.position().date };
         // It only marks the channel: nothing comes of it by itself.
-        self.take(UpdatesLike::Updates(short.into()));
+        let _ = self.boxes.process_updates(UpdatesLike::Updates(short.into()));
     }
 
     /// What is missing, if anything is. It is also asked for if nothing came for a long time.
@@ -129,7 +156,12 @@ impl Updates {
     }
 
     /// Takes in what was missing of the account.
-    pub fn take_common(&mut self, difference: tl::enums::updates::Difference) -> UpdateAndPeers {
+    pub fn take_common(&mut self, mut difference: tl::enums::updates::Difference) -> UpdateAndPeers {
+        match &mut difference {
+            tl::enums::updates::Difference::Difference(whole) => self.stay(&mut whole.other_updates),
+            tl::enums::updates::Difference::Slice(part) => self.stay(&mut part.other_updates),
+            _ => {}
+        }
         self.boxes.apply_difference(difference)
     }
 
@@ -257,6 +289,43 @@ mod tests {
         assert_eq!(asked_for(&mut updates), Some((CHANNEL, 5)), "from where it was");
         updates.forget_channel();
         assert_eq!(updates.channels().count(), 0);
+    }
+
+    #[test]
+    fn a_channel_that_is_too_far_behind_is_asked_for_from_where_it_was() {
+        const ELSEWHERE: i64 = CHANNEL + 1;
+        let mut updates = Updates::from(&POSITION, std::iter::empty());
+        assert_eq!(asked_for(&mut updates), None);
+        updates.follow(CHANNEL, Some(9));
+        updates.give_up();
+        assert_eq!(updates.take_too_long(), [0; 0]);
+        let too_long =
+            |channel_id| -> tl::enums::Update { tl::types::UpdateChannelTooLong { channel_id, pts: Some(40) }.into() };
+        let short = |channel_id| tl::types::UpdateShort { update: too_long(channel_id), date: POSITION.date };
+        let missed = |updates: &mut Updates| {
+            let asked = asked_for(updates);
+            updates.give_up();
+            (asked, updates.take_too_long())
+        };
+        updates.take(UpdatesLike::Updates(short(CHANNEL).into()));
+        assert_eq!(missed(&mut updates), (Some((CHANNEL, 9)), vec![CHANNEL]));
+        updates.take(UpdatesLike::Updates(short(ELSEWHERE).into()));
+        assert_eq!(missed(&mut updates), (Some((ELSEWHERE, 40)), vec![ELSEWHERE]), "it was nowhere yet");
+        updates.take(UpdatesLike::ConnectionClosed);
+        assert!(matches!(updates.missing(), Some(Missing::Common(_))));
+        let Position { pts, qts, date, seq } = POSITION;
+        updates.take_common(
+            tl::types::updates::Difference {
+                new_messages: Vec::new(),
+                new_encrypted_messages: Vec::new(),
+                other_updates: vec![too_long(CHANNEL)],
+                chats: Vec::new(),
+                users: Vec::new(),
+                state: tl::types::updates::State { pts, qts, date, seq, unread_count: 0 }.into(),
+            }
+            .into(),
+        );
+        assert_eq!(missed(&mut updates), (Some((CHANNEL, 9)), vec![CHANNEL]));
     }
 
     #[test]

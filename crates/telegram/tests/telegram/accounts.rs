@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use convoke_domain::{Environment, Service};
-use convoke_provider::{AccountCondition, Provider};
+use convoke_provider::{AccountCondition, NewAccount, Provider, ProviderError};
 use convoke_telegram::{StringSession, TelegramSettings};
 use convoke_telegram_test_server::Fault;
 use secrecy::ExposeSecret;
 
-use crate::world::{ACCOUNT, World, settings, until};
+use crate::{
+    discretion,
+    world::{ACCOUNT, World, settings, until},
+};
 
 #[tokio::test]
 async fn of_two_processes_one_holds_the_account_and_the_other_after_it() {
@@ -75,7 +78,7 @@ async fn a_session_of_another_user_is_not_used() {
 #[tokio::test]
 async fn a_secret_of_another_key_can_not_be_opened() {
     let world = World::new().await;
-    let account = convoke_provider::NewAccount {
+    let account = NewAccount {
         service: Service::Telegram,
         name: ACCOUNT.to_owned(),
         tenants: Vec::new(),
@@ -88,6 +91,30 @@ async fn a_secret_of_another_key_can_not_be_opened() {
             AccountCondition::Unusable(reason) if reason.contains("another key"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn why_an_account_can_not_be_used_is_logged_when_it_changes() {
+    const NAME: &str = "logged-once";
+    discretion::listen();
+    let world = World::new().await;
+    let is_said = async || {
+        matches!(world.account(NAME).await.state.condition,
+            AccountCondition::Unusable(reason) if reason.contains("another key"))
+    };
+    let mut running = None;
+    for byte in [1, 2, 3] {
+        let (name, secret) = (NAME.to_owned(), Some(vec![byte; 100]));
+        let account = NewAccount { service: Service::Telegram, name, tenants: Vec::new(), secret };
+        // What is saved is usable, as far as is known, and tried at once.
+        world.store.save_account(account).await.unwrap();
+        running.get_or_insert_with(|| world.begin(settings()));
+        until("it is tried", is_said).await;
+    }
+    running.expect("it was begun").stop().await;
+    let log = discretion::log();
+    let is_it = |line: &&str| line.contains("the account can't be used") && line.contains(NAME);
+    assert_eq!(log.lines().filter(is_it).count(), 1, "{log}");
 }
 
 #[tokio::test]
@@ -141,4 +168,29 @@ async fn a_configured_session_is_an_account_whose_secret_is_not_kept() {
     assert_eq!(account.state.external_id, Some(world.owner.0.to_string()));
     running.telegram.create_chat(&world.register("One").await).await.unwrap();
     assert!(!format!("{:?} {:?}", running.telegram, settings()).contains(&world.session));
+}
+
+#[tokio::test]
+async fn an_account_whose_session_is_configured_no_more_is_held_and_refuses_what_comes() {
+    let world = World::new().await;
+    world.store.delete_account(Service::Telegram, ACCOUNT).await.unwrap();
+    let configured = TelegramSettings { session: Some(world.session.clone().into()), ..settings() };
+    let running = world.begin(configured.clone());
+    until("it is connected", async || !running.telegram.connected().is_empty()).await;
+    running.stop().await;
+
+    let running = world.begin(settings());
+    let account = async || world.account(TelegramSettings::CONFIGURED_ACCOUNT).await;
+    until("it is said", async || {
+        account().await.state.condition == AccountCondition::Unusable("the account has no session".to_owned())
+    })
+    .await;
+    assert_eq!(running.telegram.lanes().len(), 2, "its work is still taken, to be told so");
+    let refused = running.telegram.create_chat(&world.register("One").await).await;
+    assert_eq!(refused, Err(ProviderError::AccountUnusable("no account can be used".to_owned())));
+    running.stop().await;
+
+    let running = world.begin(configured);
+    until("it is connected again", async || !running.telegram.connected().is_empty()).await;
+    assert_eq!(account().await.state.condition, AccountCondition::Usable);
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, Once, PoisonError},
 };
 
 use tracing::Level;
@@ -28,9 +28,10 @@ impl Write for Log {
 
 /// Begins to keep everything that is logged, but for what the program lets nobody log: what grammers traces.
 pub fn listen() {
+    static ONCE: Once = Once::new();
     let is_discreet = filter_fn(|line| *line.level() < Level::TRACE || !line.target().starts_with("grammers"));
     let lines = fmt::layer().with_ansi(false).with_writer(|| Log).with_filter(is_discreet);
-    registry().with(lines).init();
+    ONCE.call_once(|| registry().with(lines).init());
 }
 
 /// What was logged.

@@ -166,3 +166,24 @@ async fn whoever_left_is_not_kept_out() {
     assert_eq!(events, Ok(Vec::new()));
     assert!(world.telegram.group(group).banned.is_empty());
 }
+
+#[tokio::test]
+async fn an_account_that_is_full_or_restricted_is_tried_again_after_a_while() {
+    let world = World::new().await;
+    let running = world.start().await;
+    for (name, condition) in [
+        ("CHANNELS_TOO_MUCH", AccountCondition::Full),
+        ("PEER_FLOOD", AccountCondition::Unusable("PEER_FLOOD".to_owned())),
+    ] {
+        let request = world.register("One").await;
+        world.telegram.script(CREATE, 1, Fault::refuse(400, name));
+        assert!(running.telegram.create_chat(&request).await.is_err(), "{name}");
+        assert_eq!(world.account(ACCOUNT).await.state.condition, condition);
+        until("it is usable", async || {
+            world.environment.advance(Duration::from_mins(30));
+            world.account(ACCOUNT).await.state.condition == AccountCondition::Usable
+        })
+        .await;
+        assert!(running.telegram.create_chat(&request).await.is_ok(), "{name}");
+    }
+}

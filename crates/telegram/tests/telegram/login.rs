@@ -191,6 +191,22 @@ async fn an_account_stays_the_same_users() {
 }
 
 #[tokio::test]
+async fn a_user_is_one_account() {
+    let world = World::new().await;
+    let ada = world.telegram.new_user("Ada", "", "ada");
+    let session = world.telegram.session(ada);
+    login(&world).import(&second(), &session.clone().into()).await.unwrap();
+    assert_eq!(world.account("second").await.state.external_id, Some(ada.0.to_string()), "before it is ever held");
+    let third = AccountName { name: "third".to_owned(), tenants: Vec::new() };
+    for session in [session, world.telegram.session(ada)] {
+        let error = login(&world).import(&third, &session.into()).await.unwrap_err();
+        assert!(matches!(&error, LoginError::AnotherName(name) if name == "second"), "{error:?}");
+    }
+    login(&world).import(&second(), &world.telegram.session(ada).into()).await.unwrap();
+    assert_eq!(world.store.list_accounts(Service::Telegram).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn logging_out_ends_the_session_and_deletes_the_account() {
     let world = World::new().await;
     assert_eq!(login(&world).log_out(ACCOUNT).await.unwrap(), LoggedOut::AtTelegram);
