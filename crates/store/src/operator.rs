@@ -64,14 +64,13 @@ pub enum Cancellation {
 /// What has not ended, in SQL; in the words of the partial indexes.
 pub const OPEN: &str = "(state in ('pending', 'waitingForProvider') or state = 'running')";
 
-/// What can be cancelled, in SQL. Making a group keeps its progress before the first call; removing somebody keeps none,
-/// so that every attempt that counts may have been a call.
-pub const CANCELLABLE: &str = "state in ('pending', 'waitingForProvider') and progress is null \
-    and (kind = 'createChat' or attempts = 0)";
+/// What can be cancelled, in SQL. Progress is kept before a call whose outcome may have to be looked for; other calls keep
+/// none, so that every attempt that counts may have been one.
+pub const CANCELLABLE: &str = "state in ('pending', 'waitingForProvider') and progress is null and attempts = 0";
 
 /// The same of an operation at hand, but for its status.
 pub fn has_begun(operation: &Operation, progress: Option<&str>) -> bool {
-    progress.is_some() || (operation.kind == OperationType::RemoveParticipant && operation.attempts > 0)
+    progress.is_some() || operation.attempts > 0
 }
 
 /// Why an operation that was cancelled has failed.

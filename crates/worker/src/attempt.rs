@@ -2,9 +2,9 @@
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
-use convoke_domain::{OperationError, OperationErrorCode};
+use convoke_domain::{Chat, OperationError, OperationErrorCode};
 use convoke_provider::{Provider, ProviderError, Work as LaneWork};
-use convoke_store::{ClaimedOperation, Outcome, StoreError, Work};
+use convoke_store::{ClaimedOperation, Lease, Outcome, StoreError, Work};
 use futures_util::FutureExt as _;
 use opentelemetry::{context::FutureExt as _, trace::TraceContextExt as _};
 use tracing::{Instrument as _, field::Empty};
@@ -84,13 +84,15 @@ async fn outcome(inner: &Inner, operation: &ClaimedOperation) -> Result<Outcome,
             create_chat::make(inner, provider.as_ref(), operation, title, description.as_deref()).await
         }
         Work::RemoveParticipant { provider_chat_id, external_id } => {
-            remove(provider.as_ref(), operation, provider_chat_id, external_id).await
+            remove(inner, provider.as_ref(), operation, provider_chat_id, external_id).await
         }
     }
 }
 
-/// Removing somebody again who is out already does nothing, so that it may be repeated whatever came between.
+/// Removing somebody again who is out already does nothing. But if an earlier attempt may have removed them, they may have
+/// come back since, as they are free to: then the stay that was to end has ended.
 async fn remove(
+    inner: &Inner,
     provider: &dyn Provider,
     operation: &ClaimedOperation,
     group: &str,
@@ -99,8 +101,29 @@ async fn remove(
     if let Some(lane) = lanes::other_lane(provider, operation, LaneWork::In(group)).await? {
         return Ok(lanes::moved(lane));
     }
+    if operation.attempts > 1 && is_back(inner, operation).await? {
+        tracing::info!("whoever was to be removed was out, and is back");
+        return Ok(Outcome::ParticipantRemoved { events: Vec::new() });
+    }
     let events = provider.remove_participant(group, person).await?;
     Ok(Outcome::ParticipantRemoved { events })
+}
+
+/// Whether whoever is to be removed was out since that was asked for, and is in again, as far as the record knows by now.
+async fn is_back(inner: &Inner, operation: &ClaimedOperation) -> Result<bool, StoreError> {
+    let Lease { tenant, operation_id, .. } = &operation.lease;
+    let details = inner.store.find_operation_details(*operation_id).await?;
+    let document = inner.store.find_chat(tenant, operation.chat_id).await?;
+    let (Some(person), Some(document)) = (details.and_then(|details| details.person), document) else {
+        return Ok(false);
+    };
+    let chat: Chat = serde_json::from_str(&document.json)
+        .map_err(|error| StoreError::Inconsistent(format!("document of chat {}: {error}", operation.chat_id)))?;
+    // Not by when the present stay began: the messenger's clock may be ahead of ours.
+    Ok(chat.participant(person).is_some_and(|participant| match &participant.participations[..] {
+        [.., before, last] => last.is_active && before.left_at >= Some(operation.created_at),
+        _ => false,
+    }))
 }
 
 /// What follows when the provider did not do it.
@@ -126,8 +149,8 @@ fn after(inner: &Inner, operation: &ClaimedOperation, error: ProviderError) -> O
 
 /// Writes the end of the attempt down; a few times, for a short absence of the database should not cost a whole lease.
 async fn finish(inner: &Inner, operation: &ClaimedOperation, outcome: Outcome) {
-    // All tries together take less than what is left of the lease. Extended meanwhile, it would be taken for lost whenever it
-    // has just ended in order.
+    // Extended meanwhile, it would be taken for lost whenever it has just ended in order. Should the tries outlast what is
+    // left of the lease, the fence keeps the last ones from harm.
     inner.leases.forget(&operation.lease);
     for pause in [100, 400, 1_600, 0] {
         let now = inner.environment.now();

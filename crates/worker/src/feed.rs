@@ -5,23 +5,18 @@ use std::{sync::Arc, time::Duration};
 use convoke_domain::Service;
 use convoke_provider::{Provider, ProviderError, ProviderEvent};
 use convoke_store::StoreError;
-use tokio_util::sync::CancellationToken;
 
-use crate::{Inner, measure, pause};
+use crate::{Inner, measure};
 
 /// How long to wait before a feed that failed is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Takes in what the provider tells until the stop. A batch that is interrupted is told again.
-pub async fn take_in(inner: Arc<Inner>, provider: Arc<dyn Provider>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        let taken = tokio::select! {
-            taken = take_in_batch(&inner, provider.as_ref()) => taken,
-            () = stop.cancelled() => return,
-        };
-        if let Err(error) = taken {
+/// Takes in what the provider tells. A batch that is interrupted is told again.
+pub async fn take_in(inner: Arc<Inner>, provider: Arc<dyn Provider>) {
+    loop {
+        if let Err(error) = take_in_batch(&inner, provider.as_ref()).await {
             tracing::warn!(%error, service = %provider.service(), "events could not be taken in; they will be told again");
-            pause(AGAIN, &stop).await;
+            tokio::time::sleep(AGAIN).await;
         }
     }
 }

@@ -9,16 +9,26 @@ use convoke_domain::OperationId;
 use convoke_store::Lease;
 use tokio::task::JoinHandle;
 
+use crate::measure;
+
 /// Every operation under way in this process.
 #[derive(Default)]
 pub struct Leases(Mutex<HashMap<OperationId, (Lease, JoinHandle<()>)>>);
 
 impl Leases {
-    /// Begins the work under a lease, which is kept while it goes on, or until it is forgotten.
+    /// Begins the work under a lease, which is kept while it goes on, or until it is forgotten. Work under an earlier lease of
+    /// the operation is ended: that one was lost, if only to this process.
     pub fn keep(&self, lease: Lease, begin: impl FnOnce() -> JoinHandle<()>) {
         // Held meanwhile: what is done at once is not forgotten before it is kept.
         let mut kept = self.lock();
-        kept.insert(lease.operation_id, (lease, begin()));
+        let operation = lease.operation_id;
+        if let Some((_, earlier)) = kept.insert(operation, (lease, begin()))
+            && !earlier.is_finished()
+        {
+            earlier.abort();
+            tracing::warn!(%operation, "the lease was lost; its work is ended");
+            measure::lease_lost();
+        }
     }
 
     /// Forgets a lease.
@@ -78,6 +88,18 @@ mod tests {
         assert_eq!(leases.all(), [lease(2)]);
         assert!(leases.abort(&lease(2)));
         assert_eq!(leases.all(), []);
+    }
+
+    #[tokio::test]
+    async fn whoever_claims_an_operation_again_ends_the_work_that_is_at_it() {
+        let leases = Leases::default();
+        let work = tokio::spawn(pending());
+        let earlier = work.abort_handle();
+        leases.keep(lease(1), || work);
+        leases.keep(lease(2), || tokio::spawn(pending()));
+        tokio::task::yield_now().await;
+        assert!(earlier.is_finished());
+        assert_eq!(leases.all(), [lease(2)]);
     }
 
     #[tokio::test]

@@ -120,7 +120,7 @@ impl Worker {
         let loops = TaskTracker::new();
         for provider in self.inner.providers.values() {
             let provider = Arc::clone(provider);
-            self.spawn(&loops, "intake", &stop, move |inner, stop| feed::take_in(inner, Arc::clone(&provider), stop));
+            self.spawn(&loops, "intake", &stop, move |inner| feed::take_in(inner, Arc::clone(&provider)));
         }
         self.spawn(&loops, "heartbeats", &stop, upkeep::heartbeats);
         self.spawn(&loops, "sweeps", &stop, upkeep::sweeps);
@@ -133,28 +133,32 @@ impl Worker {
         if tokio::time::timeout(self.inner.settings.grace, attempts.wait()).await.is_err() {
             self.inner.leases.abort_all();
         }
-        loops.close();
-        loops.wait().await;
         let now = self.inner.environment.now();
         match self.inner.store.release_leases(&self.inner.owner, now).await {
             Ok(0) => {}
             Ok(given_back) => tracing::info!(given_back, "leases given back"),
             Err(error) => tracing::warn!(%error, "leases could not be given back; they end by themselves"),
         }
+        loops.close();
+        loops.wait().await;
     }
 
-    /// Starts one of the loops, which goes on until `stop` is cancelled.
+    /// Starts one of the loops, which goes on until `stop` is cancelled, and ends there wherever it is: what it was at is
+    /// done wholly or not at all, and whoever comes next goes on with it.
     fn spawn<F>(
         &self,
         loops: &TaskTracker,
         name: &'static str,
         stop: &CancellationToken,
-        run: impl Fn(Arc<Inner>, CancellationToken) -> F + Send + Sync + 'static,
+        run: impl Fn(Arc<Inner>) -> F + Send + Sync + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let (inner, stop) = (Arc::clone(&self.inner), stop.clone());
-        loops.spawn(async move { again::after_panics(name, &stop, || run(Arc::clone(&inner), stop.clone())).await });
+        loops.spawn(async move {
+            let again_and_again = again::after_panics(name, &stop, || run(Arc::clone(&inner)));
+            stop.run_until_cancelled(again_and_again).await;
+        });
     }
 }
 

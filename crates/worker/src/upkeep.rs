@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use convoke_store::StoreError;
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
-use crate::{Inner, measure, pause};
+use crate::{Inner, measure};
 
 /// How often counts are rolled up where there is little to do.
 const ROLL_UP: Duration = Duration::from_secs(1);
@@ -22,9 +22,9 @@ const STATISTICS: Duration = Duration::from_secs(1);
 const CLEAN_UP: Duration = Duration::from_mins(1);
 
 /// Extends the leases of what is under way, and ends the work on what was lost.
-pub async fn heartbeats(inner: Arc<Inner>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        pause(inner.settings.heartbeat, &stop).await;
+pub async fn heartbeats(inner: Arc<Inner>) {
+    loop {
+        sleep(inner.settings.heartbeat).await;
         let leases = inner.leases.all();
         if leases.is_empty() {
             continue;
@@ -45,8 +45,8 @@ pub async fn heartbeats(inner: Arc<Inner>, stop: CancellationToken) {
 }
 
 /// Makes operations claimable again whose worker is gone.
-pub async fn sweeps(inner: Arc<Inner>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
+pub async fn sweeps(inner: Arc<Inner>) {
+    loop {
         match inner.store.sweep_expired_leases(inner.environment.now()).await {
             Ok(0) => {}
             Ok(swept) => {
@@ -55,48 +55,48 @@ pub async fn sweeps(inner: Arc<Inner>, stop: CancellationToken) {
             }
             Err(error) => tracing::warn!(%error, "expired leases could not be swept"),
         }
-        pause(inner.settings.sweep, &stop).await;
+        sleep(inner.settings.sweep).await;
     }
 }
 
 /// Rolls up the counts.
-pub async fn counts(inner: Arc<Inner>, stop: CancellationToken) {
+pub async fn counts(inner: Arc<Inner>) {
     let once = || async {
         let number = inner.store.roll_up_counts().await?;
         measure::counts_rolled_up(number);
         Ok(number)
     };
-    repeat(ROLL_UP, &stop, "counts could not be rolled up", once).await;
+    repeat(ROLL_UP, "counts could not be rolled up", once).await;
 }
 
 /// Has the database keep up with how its rows are spread.
-pub async fn statistics(inner: Arc<Inner>, stop: CancellationToken) {
+pub async fn statistics(inner: Arc<Inner>) {
     let once = || async { inner.store.refresh_statistics().await.map(|()| 0) };
-    repeat(STATISTICS, &stop, "statistics could not be refreshed", once).await;
+    repeat(STATISTICS, "statistics could not be refreshed", once).await;
 }
 
 /// Deletes what has been kept long enough, and renders documents of an older form anew.
-pub async fn clean_up(inner: Arc<Inner>, stop: CancellationToken) {
+pub async fn clean_up(inner: Arc<Inner>) {
     let once = || async {
         let rewritten = inner.store.rewrite_outdated_documents().await?;
         let deleted = inner.store.delete_expired(inner.environment.now(), &inner.settings.retention).await?;
         Ok(rewritten + deleted)
     };
-    repeat(CLEAN_UP, &stop, "the clean-up did not succeed", once).await;
+    repeat(CLEAN_UP, "the clean-up did not succeed", once).await;
 }
 
 /// Does `once` again and again: soon while it finds something to do, else a while later.
-async fn repeat<F>(every: Duration, stop: &CancellationToken, failure: &str, once: impl Fn() -> F)
+async fn repeat<F>(every: Duration, failure: &str, once: impl Fn() -> F)
 where
     F: Future<Output = Result<u64, StoreError>>,
 {
-    while !stop.is_cancelled() {
+    loop {
         match once().await {
-            Ok(done) if done > 0 => pause(BUSY, stop).await,
-            Ok(_) => pause(every, stop).await,
+            Ok(done) if done > 0 => sleep(BUSY).await,
+            Ok(_) => sleep(every).await,
             Err(error) => {
-                tracing::warn!(%error, failure);
-                pause(every, stop).await;
+                tracing::warn!(%error, "{failure}");
+                sleep(every).await;
             }
         }
     }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     Claim, ClaimedOperation, Lease, OpenOperations, Origin, Outcome, Work,
-    error::Result,
+    error::{Result, StoreError},
     intake,
     lanes::{self, LastServed},
     rows,
@@ -51,34 +51,52 @@ type Queue = (String, String);
 /// transaction: what is claimed is leased.
 pub async fn claim(queries: &AsyncPgConnection, claim: &Claim, last: &LastServed) -> Done<Vec<ClaimedOperation>> {
     let (alone, together): (Vec<&Lane>, Vec<&Lane>) = claim.lanes.iter().partition(|lane| lane.one_at_a_time);
-    let mut claimed = claim_alone(queries, claim, &alone, last).await?;
-    let mut after = last.together.clone();
+    let mut claimed = claim_alone(queries, claim, alone, last).await?;
+    match claim_together(queries, claim, &together, &last.together, &mut claimed).await {
+        // What was claimed by then is leased: forgotten, it would wait for its lease to end.
+        Err(failure) if !claimed.is_empty() => {
+            tracing::warn!(error = %StoreError::from(failure), "a claim broke off; what it has is worked on");
+            Ok(claimed)
+        }
+        whole => whole.map(|()| claimed),
+    }
+}
+
+/// Adds to what is claimed, up to the limit, an equal share for each tenant that waits in these lanes.
+async fn claim_together(
+    queries: &AsyncPgConnection,
+    claim: &Claim,
+    lanes: &[&Lane],
+    after: &str,
+    claimed: &mut Vec<ClaimedOperation>,
+) -> Done<()> {
+    let mut after = after.to_owned();
     loop {
         let left = claim.limit - u32::try_from(claimed.len()).unwrap_or(claim.limit);
         if left == 0 {
-            return Ok(claimed);
+            return Ok(());
         }
-        let queues = due_queues(queries, claim.now, &together, &after, left).await?;
-        let Some((last, _)) = queues.last().cloned() else { return Ok(claimed) };
+        let queues = due_queues(queries, claim.now, lanes, &after, left).await?;
+        let Some((last, _)) = queues.last().cloned() else { return Ok(()) };
         let share = (left / u32::try_from(queues.len()).unwrap_or(1)).max(1);
         let taken = take(queries, claim, queues, share).await?;
         // Others took it, or there is no more.
         if taken.is_empty() {
-            return Ok(claimed);
+            return Ok(());
         }
         after = last;
         claimed.extend(taken);
     }
 }
 
-/// Claims one operation of each of these lanes, of the tenant behind the one that was served last there.
+/// Claims one operation of each of these lanes, up to the limit, of the tenant behind the one that was served last there.
 async fn claim_alone(
     mut queries: &AsyncPgConnection,
     claim: &Claim,
-    lanes: &[&Lane],
+    lanes: Vec<&Lane>,
     last: &LastServed,
 ) -> Done<Vec<ClaimedOperation>> {
-    let lanes: Vec<&str> = lanes.iter().take(claim.limit as usize).map(|lane| lane.name.as_str()).collect();
+    let lanes: Vec<&str> = last.in_turn(lanes).into_iter().map(|lane| lane.name.as_str()).collect();
     if lanes.is_empty() {
         return Ok(Vec::new());
     }
@@ -86,8 +104,9 @@ async fn claim_alone(
         format!("select tenant_id from operations where lane = queue.lane and {DUE}{behind} order by tenant_id limit 1")
     };
     let text = format!(
-        "select next.tenant_id, queue.lane from unnest((select $1), (select $3)) as queue (lane, after) \
-        cross join lateral (select coalesce(({}), ({})) as tenant_id) as next where next.tenant_id is not null",
+        "select next.tenant_id, queue.lane from unnest((select $1), (select $3)) with ordinality as queue (lane, after, place) \
+        cross join lateral (select coalesce(({}), ({})) as tenant_id) as next where next.tenant_id is not null \
+        order by queue.place limit $4",
         first(" and tenant_id > queue.after"),
         first(""),
     );
@@ -95,6 +114,7 @@ async fn claim_alone(
         .bind::<Array<Text>, _>(lanes.clone())
         .bind::<BigInt, _>(claim.now.as_millis())
         .bind::<Array<Text>, _>(lanes.iter().map(|lane| last.in_lane(lane)).collect::<Vec<_>>())
+        .bind::<BigInt, _>(i64::from(claim.limit))
         .load(&mut queries)
         .await?;
     if queues.is_empty() {
@@ -470,9 +490,10 @@ pub async fn sweep(mut queries: &AsyncPgConnection, now: Timestamp) -> Done<u64>
     Ok(swept as u64)
 }
 
+/// Gives back the leases of this owner. Their attempts count: what they called may have been done.
 pub async fn release(mut queries: &AsyncPgConnection, owner: &str, now: Timestamp) -> Done<u64> {
-    const RELEASE: &str = "update operations set state = 'pending', next_attempt_at = $1, attempts = attempts - 1, \
-        lease_owner = null, lease_until = null, updated_at = $1 where state = 'running' and lease_owner = $2";
+    const RELEASE: &str = "update operations set state = 'pending', next_attempt_at = $1, lease_owner = null, \
+        lease_until = null, updated_at = $1 where state = 'running' and lease_owner = $2";
     let release = Sql::<()>::new(RELEASE).bind::<BigInt, _>(now.as_millis()).bind::<Text, _>(owner);
     Ok(release.execute(&mut queries).await? as u64)
 }

@@ -55,14 +55,17 @@ async fn decide(queries: &AsyncPgConnection, tenant: &TenantId, removal: &NewRem
     }
     // Locked, so that nobody comes or goes, and no second removal is asked for, until this one is decided.
     let Some(chat) = events::lock(queries, tenant, removal.chat_id).await? else { return Ok(Removal::NoSuchChat) };
-    let Some(is_in) = is_in(queries, tenant, removal).await? else { return Ok(Removal::NoSuchParticipant) };
+    let Some(stays) = stays(queries, tenant, removal).await? else { return Ok(Removal::NoSuchParticipant) };
     if chat.status != ChatStatus::Active {
         return Ok(Removal::NotActive(chat.status));
     }
     if owner(queries, tenant, removal.chat_id).await? == Some(removal.participant_id) {
         return Ok(Removal::IsOwner);
     }
-    let operation = if is_in {
+    let operation = if stays.is_in {
+        if let Some(out_at) = stays.was_out_at {
+            end_earlier(queries, tenant, removal, out_at).await?;
+        }
         match under_way(queries, tenant, removal.chat_id, removal.participant_id).await? {
             Some(operation) => operation,
             None => insert(queries, &chat, removal, OperationStatus::Pending).await?,
@@ -78,18 +81,52 @@ async fn decide(queries: &AsyncPgConnection, tenant: &TenantId, removal: &NewRem
     Ok(Removal::Accepted(operation))
 }
 
-/// Whether the person is in the chat; nothing if they never were.
-async fn is_in(mut queries: &AsyncPgConnection, tenant: &TenantId, removal: &NewRemoval) -> Outcome<Option<bool>> {
-    let left_at: Option<Option<i64>> = participations::table
+/// The newest stays of a person.
+struct Stays {
+    is_in: bool,
+    /// When the one before the last ended.
+    was_out_at: Option<i64>,
+}
+
+/// The person's newest stays in the chat; nothing if they never were in.
+async fn stays(mut queries: &AsyncPgConnection, tenant: &TenantId, removal: &NewRemoval) -> Outcome<Option<Stays>> {
+    let ends: Vec<Option<i64>> = participations::table
         .filter(participations::tenant_id.eq(tenant.as_str()))
         .filter(participations::chat_id.eq(removal.chat_id.0))
         .filter(participations::person_id.eq(removal.participant_id.0))
         .order(participations::ordinal.desc())
         .select(participations::left_at)
-        .first(&mut queries)
-        .await
-        .optional()?;
-    Ok(left_at.map(|left_at| left_at.is_none()))
+        .limit(2)
+        .load(&mut queries)
+        .await?;
+    Ok(match ends[..] {
+        [] => None,
+        [last] => Some(Stays { is_in: last.is_none(), was_out_at: None }),
+        [last, before, ..] => Some(Stays { is_in: last.is_none(), was_out_at: before }),
+    })
+}
+
+/// Ends what is under way to remove the person if it was asked for before they were out at that time: they are back, and
+/// that is another stay. Whoever is at it has lost the lease.
+async fn end_earlier(
+    mut queries: &AsyncPgConnection,
+    tenant: &TenantId,
+    removal: &NewRemoval,
+    out_at: i64,
+) -> Outcome<()> {
+    const END: &str = "update operations set state = 'succeeded', fence = fence + 1, lease_owner = null, \
+        lease_until = null, completed_at = $5, updated_at = $5 \
+        where tenant_id = $1 and chat_id = $2 and person_id = $3 and created_at <= $4 \
+        and kind = 'removeParticipant' and state not in ('succeeded', 'failed')";
+    Sql::<()>::new(END)
+        .bind::<Text, _>(tenant.as_str())
+        .bind::<SqlUuid, _>(removal.chat_id.0)
+        .bind::<SqlUuid, _>(removal.participant_id.0)
+        .bind::<BigInt, _>(out_at)
+        .bind::<BigInt, _>(removal.at.as_millis())
+        .execute(&mut queries)
+        .await?;
+    Ok(())
 }
 
 /// The account that made the group.

@@ -20,12 +20,8 @@ const RENDER_BATCH: i64 = 500;
 
 /// Deletes what has been kept long enough; returns how many rows.
 pub async fn delete_expired(mut queries: &AsyncPgConnection, now: Timestamp, retention: &Retention) -> Outcome<u64> {
-    // The work that makes a chat is the only trace of why it is not there yet.
     const OPERATIONS: &str = "delete from operations using ( \
-            select operations.tenant_id, operations.id from operations \
-            join chats on chats.tenant_id = operations.tenant_id and chats.id = operations.chat_id \
-            where operations.completed_at < $1 and chats.status <> 'provisioning' \
-            limit $2 for update of operations skip locked) as old \
+            select tenant_id, id from operations where completed_at < $1 limit $2 for update skip locked) as old \
         where operations.tenant_id = old.tenant_id and operations.id = old.id";
     const KEYS: &str = "delete from idempotency_keys where ctid = any(array( \
         select ctid from idempotency_keys where created_at < $1 limit $2 for update skip locked))";

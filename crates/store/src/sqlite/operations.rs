@@ -113,7 +113,10 @@ pub fn claim(connection: &mut SqliteConnection, claim: &Claim, last: &LastServed
     let (alone, together): (Vec<&Lane>, Vec<&Lane>) = claim.lanes.iter().partition(|lane| lane.one_at_a_time);
     let (limit, now) = (claim.limit as usize, claim.now);
     let mut claimed = Vec::new();
-    for lane in alone.into_iter().take(limit) {
+    for lane in last.in_turn(alone) {
+        if claimed.len() == limit {
+            break;
+        }
         for tenant in due_tenants(connection, now, &[lane], 1, last.in_lane(&lane.name))? {
             for id in due(connection, now, &[lane], &tenant, 1)? {
                 claimed.push(take(connection, claim, &tenant, id)?);
@@ -467,7 +470,7 @@ pub fn sweep(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64> {
     Ok(swept as u64)
 }
 
-/// Gives back the leases of this owner, or all there are.
+/// Gives back the leases of this owner, or all there are. Their attempts count: what they called may have been done.
 pub fn release(connection: &mut SqliteConnection, owner: Option<&str>, now: Timestamp) -> Result<u64> {
     let everybodys = owner.is_none().into_sql::<Nullable<Bool>>();
     let owned = operations::table.filter(runs()).filter(operations::lease_owner.eq(owner).or(everybodys));
@@ -475,8 +478,6 @@ pub fn release(connection: &mut SqliteConnection, owner: Option<&str>, now: Time
         .set((
             operations::state.eq(PENDING),
             operations::next_attempt_at.eq(now.as_millis()),
-            // A process that came to its end in the middle of an attempt has made it.
-            operations::attempts.eq(operations::attempts - i32::from(owner.is_some())),
             operations::lease_owner.eq(None::<String>),
             operations::lease_until.eq(None::<i64>),
             operations::updated_at.eq(now.as_millis()),

@@ -2,6 +2,7 @@
 
 use convoke_domain::{
     Chat, ChatEventKind, ChatId, ChatStatus, OperationId, OperationStatus, OperationType, ParticipantId, TenantId,
+    Timestamp,
 };
 use diesel::{SqliteConnection, dsl::sql, prelude::*, sql_types::Bool};
 
@@ -12,6 +13,9 @@ use super::{
     schema::{chat_events, operations},
 };
 use crate::{NewRemoval, Removal, document, error::Result, rows};
+
+/// Removals that have not ended, in the very words of the partial index: SQLite does not use one for values that are bound.
+const UNDER_WAY: &str = "kind = 'removeParticipant' and state not in ('succeeded', 'failed')";
 
 pub fn request(connection: &mut SqliteConnection, tenant: &TenantId, removal: &NewRemoval) -> Result<Removal> {
     if let Some(key) = &removal.idempotency
@@ -31,6 +35,12 @@ pub fn request(connection: &mut SqliteConnection, tenant: &TenantId, removal: &N
     }
     // Whoever is out already needs no removal, even if one is under way.
     let is_in = participant.is_in();
+    if is_in
+        && let [.., before, _] = &participant.participations[..]
+        && let Some(out_at) = before.left_at
+    {
+        end_earlier(connection, tenant, removal, out_at)?;
+    }
     let under_way = if is_in { under_way(connection, tenant, removal.chat_id, removal.participant_id)? } else { None };
     if under_way.is_none() {
         let operation = NewOperation {
@@ -48,6 +58,33 @@ pub fn request(connection: &mut SqliteConnection, tenant: &TenantId, removal: &N
     let operation = under_way.unwrap_or(removal.operation_id);
     keep_answer(connection, tenant, removal.idempotency.as_ref(), removal.chat_id, operation, removal.at)?;
     Ok(Removal::Accepted(operation))
+}
+
+/// Ends what is under way to remove the person if it was asked for before they were out at that time: they are back, and
+/// that is another stay. Whoever is at it has lost the lease.
+fn end_earlier(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    removal: &NewRemoval,
+    out_at: Timestamp,
+) -> Result<()> {
+    let earlier = operations::table
+        .filter(operations::tenant_id.eq(tenant.as_str()))
+        .filter(operations::chat_id.eq(Id(removal.chat_id.0)))
+        .filter(operations::person_id.eq(Id(removal.participant_id.0)))
+        .filter(operations::created_at.le(out_at.as_millis()))
+        .filter(sql::<Bool>(UNDER_WAY));
+    diesel::update(earlier)
+        .set((
+            operations::state.eq(OperationStatus::Succeeded.as_str()),
+            operations::fence.eq(operations::fence + 1),
+            operations::lease_owner.eq(None::<String>),
+            operations::lease_until.eq(None::<i64>),
+            operations::completed_at.eq(removal.at.as_millis()),
+            operations::updated_at.eq(removal.at.as_millis()),
+        ))
+        .execute(connection)?;
+    Ok(())
 }
 
 /// The account that made the group.
@@ -74,8 +111,7 @@ pub fn under_way(
         .filter(operations::tenant_id.eq(tenant.as_str()))
         .filter(operations::chat_id.eq(Id(chat.0)))
         .filter(operations::person_id.eq(Id(person.0)))
-        // In the very words of the partial index, which SQLite does not use for values that are bound.
-        .filter(sql::<Bool>("kind = 'removeParticipant' and state not in ('succeeded', 'failed')"))
+        .filter(sql::<Bool>(UNDER_WAY))
         .select(operations::id)
         .get_result(connection)
         .optional()?;

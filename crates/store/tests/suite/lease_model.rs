@@ -200,22 +200,21 @@ impl Model<'_> {
         }
         let swept = self.world.store.sweep_expired_leases(now).await.unwrap();
         let expired = |known: &Known| known.lease_until < now;
-        assert_eq!(swept, self.give_back(expired, 0));
+        assert_eq!(swept, self.give_back(expired));
     }
 
     async fn release(&mut self) {
         let owner = *self.chance.one_of(&OWNERS);
         let released = self.world.store.release_leases(owner, self.now).await.unwrap();
-        assert_eq!(released, self.give_back(|known| known.owner == owner, 1));
+        assert_eq!(released, self.give_back(|known| known.owner == owner));
     }
 
-    fn give_back(&mut self, which: impl Fn(&Known) -> bool, uncounted: u32) -> u64 {
+    fn give_back(&mut self, which: impl Fn(&Known) -> bool) -> u64 {
         let mut number = 0;
         for known in self.operations.values_mut() {
             if known.status == OperationStatus::Running && which(known) {
                 known.status = OperationStatus::Pending;
                 known.due_at = self.now;
-                known.attempts -= uncounted;
                 number += 1;
             }
         }
@@ -237,7 +236,7 @@ impl Model<'_> {
         for owner in OWNERS {
             self.world.store.release_leases(owner, self.now).await.unwrap();
         }
-        self.give_back(|_| true, 1);
+        self.give_back(|_| true);
         self.now = self.now.plus(Duration::from_secs(100));
         while self.operations.values().any(Known::waits) {
             self.claim_up_to(100, OWNERS[0]).await;

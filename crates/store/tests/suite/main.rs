@@ -149,7 +149,7 @@ behaviours! {
         a_chat_is_made_under_the_title_it_was_registered_with,
         an_extended_lease_is_not_swept,
         an_expired_lease_is_swept_and_the_attempt_counts,
-        a_released_lease_does_not_count_as_an_attempt,
+        a_released_lease_counts_as_an_attempt,
         a_stale_lease_changes_nothing,
         whoever_waits_for_work_is_woken,
     }

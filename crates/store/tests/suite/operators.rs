@@ -208,7 +208,7 @@ pub async fn what_was_not_begun_is_cancelled(world: &World) {
         assert!(world.store.save_progress(&claimed.lease, progress, None, second(0)).await.unwrap());
     }
     assert_eq!(world.cancel(&acme, id, second(0)).await, Cancellation::NotWaiting(OperationStatus::Running));
-    let put_off = Outcome::Postponed { until: second(50), counts: true };
+    let put_off = Outcome::Postponed { until: second(50), counts: false };
     assert!(world.store.finish_attempt(&claimed.lease, put_off, second(1)).await.unwrap());
     assert_eq!(world.cancel(&tenant("other"), id, second(2)).await, Cancellation::NotFound);
     assert_eq!(world.cancel(&acme, id, second(2)).await, Cancellation::Cancelled);
@@ -242,6 +242,19 @@ pub async fn what_may_have_been_begun_is_not_cancelled(world: &World) {
     assert!(world.finish(&claimed.lease, Outcome::Postponed { until: second(2), counts: true }).await);
     assert_eq!(world.cancel(&acme, removal.operation_id, second(2)).await, Cancellation::HasBegun);
     assert!(world.details(removal.operation_id).await.has_begun);
+
+    // Nothing is kept before a call where a service keeps one group: every attempt that counts may have made it.
+    let kept = world.register_new(&acme, world.new_chat("Made, perhaps")).await.operation_id;
+    let claimed = world.claim_only().await;
+    assert!(world.finish(&claimed.lease, Outcome::Postponed { until: second(2), counts: true }).await);
+    assert_eq!(world.cancel(&acme, kept, second(2)).await, Cancellation::HasBegun);
+    assert!(world.details(kept).await.has_begun);
+
+    // Whoever stops in order may do so in the middle of a call.
+    let given_back = world.register_new(&acme, world.new_chat("Given back")).await.operation_id;
+    world.claim_only().await;
+    assert_eq!(world.store.release_leases("worker", second(2)).await.unwrap(), 1);
+    assert_eq!(world.cancel(&acme, given_back, second(2)).await, Cancellation::HasBegun);
 }
 
 pub async fn a_removal_that_is_cancelled_leaves_the_participation_as_it_is(world: &World) {

@@ -159,6 +159,23 @@ pub async fn a_removal_may_be_asked_for_again_once_the_person_is_back(world: &Wo
         Removal::Accepted(third_time.operation_id),
         "after a failure too"
     );
+    assert!(world.finish(&world.claim_only().await.lease, Outcome::GivenUp(rejected())).await);
+
+    // And while the first one is under way, for that was to end a stay that is over.
+    let ben = world.join(&chat, "ben", second(4)).await;
+    let lost = world.new_removal(chat.id, ben);
+    world.remove(&acme, &lost).await;
+    let claimed = world.claim_only().await;
+    let removed = event(&chat.group, second(5), ProviderEventKind::Removed { person: person("ben"), removed_by: None });
+    world.record(&[removed, joined(&chat.group, second(6), "ben")]).await;
+    let of_today = || NewRemoval { at: second(7), ..world.new_removal(chat.id, ben) };
+    let again = of_today();
+    assert_eq!(world.remove(&acme, &again).await, Removal::Accepted(again.operation_id));
+    let ended = world.operation(&acme, lost.operation_id).await;
+    assert_eq!((ended.status, ended.completed_at), (OperationStatus::Succeeded, Some(second(7))));
+    assert!(!world.finish(&claimed.lease, Outcome::GivenUp(rejected())).await, "whoever was at it has lost it");
+    assert_eq!(world.remove(&acme, &of_today()).await, Removal::Accepted(again.operation_id), "that is under way");
+    assert_eq!(world.claim_at(second(7)).await.lease.operation_id, again.operation_id);
 }
 
 pub async fn removal_keys_are_kept(world: &World) {

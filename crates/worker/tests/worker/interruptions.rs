@@ -9,7 +9,7 @@ use std::{
 };
 
 use convoke_domain::{ChatStatus, EndReason, Operation, OperationId, OperationStatus};
-use convoke_sandbox::{Action, Sandbox, SandboxSettings};
+use convoke_sandbox::{Action, Fault, Sandbox, SandboxSettings};
 
 use crate::{
     provider::{Interrupted, Interruption},
@@ -100,6 +100,38 @@ async fn somebody_is_removed_once(backend: Backend) {
     }
 }
 
+async fn whoever_is_back_is_not_removed_again(backend: Backend) {
+    let world = World::new(backend).await;
+    let provider = Arc::new(sandbox(&world));
+    let worker = world.run(provider.clone());
+    let (chat, operation) = world.register("Removal").await;
+    world.ended(operation).await;
+    let link = world.store.find_invitation(&world.tenant, chat).await.unwrap().unwrap().link.unwrap();
+    let code = link.strip_prefix("/sandbox/").unwrap();
+    let group = async || provider.find_group(code).await.unwrap().unwrap();
+    let join = Action::Join { username: "ada".into(), firstname: None, lastname: None, invited_by: None };
+    provider.act(&group().await, &join).await.unwrap();
+    let joined = world.chat_until(chat, |chat| chat.participants.len() == 2).await;
+
+    // She is removed, which nobody learns at once; should it be tried again before she is back, that is put off.
+    provider.add_fault(Fault::LostAnswer);
+    provider.add_fault(Fault::RetryAfter(Duration::from_hours(1)));
+    let removal = world.remove(chat, joined.participants[1].id).await;
+    world.chat_until(chat, |chat| !chat.participants[1].is_in()).await;
+    provider.act(&group().await, &join).await.unwrap();
+    world.chat_until(chat, |chat| chat.participants[1].is_in()).await;
+    let tried_again = |status| {
+        if status == OperationStatus::WaitingForProvider {
+            world.environment.advance(Duration::from_hours(2));
+        }
+        status == OperationStatus::Succeeded
+    };
+    world.until(removal, tried_again).await;
+    assert!(group().await.state.members[1].is_in, "she came back after the removal");
+    worker.stop().await;
+    world.is_consistent(chat, ChatStatus::Active).await;
+}
+
 async fn the_intake_goes_on_after_a_panic(backend: Backend) {
     let world = World::new(backend).await;
     let provider = Interrupted::over(Arc::new(sandbox(&world)), Vec::new());
@@ -116,4 +148,9 @@ async fn the_intake_goes_on_after_a_panic(backend: Backend) {
     world.is_consistent(chat, ChatStatus::Active).await;
 }
 
-on_both!(a_chat_is_made_once, somebody_is_removed_once, the_intake_goes_on_after_a_panic);
+on_both!(
+    a_chat_is_made_once,
+    somebody_is_removed_once,
+    whoever_is_back_is_not_removed_again,
+    the_intake_goes_on_after_a_panic,
+);

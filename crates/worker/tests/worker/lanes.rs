@@ -6,8 +6,10 @@ use std::{
 };
 
 use convoke_domain::{ChatStatus, Environment as _, OperationStatus, Service};
-use convoke_provider::ProviderError;
+use convoke_provider::{CreateChat, Lane, Provider as _, ProviderError, Work};
 use convoke_sandbox::{Action, Sandbox, SandboxSettings};
+use convoke_store::{Claim, Outcome};
+use tokio_postgres::NoTls;
 
 use crate::{
     accounts::{Accounts, Trouble},
@@ -162,6 +164,25 @@ async fn what_was_begun_is_looked_for_where_it_was_begun(backend: Backend) {
     worker.stop().await;
 }
 
+async fn what_is_not_found_where_it_was_begun_is_made_by_another_account(backend: Backend) {
+    let unusable = ProviderError::AccountUnusable("banned".to_owned());
+    for refusal in [ProviderError::RetryAfter(HOUR), unusable] {
+        let world = World::new(backend).await;
+        let (provider, accounts) = Accounts::hold(&world, &["one", "two"]).await;
+        let provider = Arc::new(provider);
+        // Lost before anything is done, so that there is nothing to be found; then it does not want to.
+        provider.trouble(accounts[0], Trouble::Forgotten(ProviderError::Unknown("lost".to_owned())));
+        provider.trouble(accounts[0], Trouble::Refused(refusal.clone()));
+        let worker = world.run(provider.clone());
+        let (chat, operation) = world.register("Once").await;
+        assert_eq!(world.ended(operation).await.status, OperationStatus::Succeeded, "{refusal:?}");
+        let calls = [(accounts[0], "make"), (accounts[0], "make"), (accounts[1], "make")];
+        assert_eq!(provider.calls(), calls, "{refusal:?}");
+        world.is_consistent(chat, ChatStatus::Active).await;
+        worker.stop().await;
+    }
+}
+
 async fn work_of_an_account_that_was_deleted_is_done_by_another(backend: Backend) {
     let world = World::new(backend).await;
     let (provider, accounts) = Accounts::hold(&world, &["one"]).await;
@@ -181,6 +202,34 @@ async fn work_of_an_account_that_was_deleted_is_done_by_another(backend: Backend
     assert_eq!(provider.calls(), [(accounts[0], "make")]);
     world.is_consistent(chat, ChatStatus::Active).await;
     second.stop().await;
+}
+
+/// On PostgreSQL alone, where a claim is more than one statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_claimed_when_a_claim_breaks_off_is_worked_on() {
+    const REFUSE: &str = "create function refuse() returns trigger language plpgsql as \
+            $$ begin raise exception 'refused by the test'; end $$; \
+        create trigger refuse before update on operations for each row \
+            when (new.lane = 'sandbox' and new.state = 'running') execute function refuse()";
+    let world = World::new(Backend::Postgres).await;
+    let (provider, _) = Accounts::hold(&world, &["one"]).await;
+    let (chat_id, operation) = world.register("Claimed").await;
+    let now = world.environment.now();
+    let lanes = vec![Lane::of(Service::Sandbox)];
+    let claim = Claim { lanes, owner: "before".to_owned(), limit: 1, now, lease_until: now.plus(HOUR) };
+    let claimed = world.store.claim_operations(&claim).await.unwrap();
+    let (tenant, title) = (world.tenant.clone(), "Claimed".to_owned());
+    let request = CreateChat { tenant, chat_id, title, description: None };
+    let lane = provider.lane_of(Work::Make(&request)).await.unwrap().unwrap();
+    assert!(world.store.finish_attempt(&claimed[0].lease, Outcome::Moved { lane }, now).await.unwrap());
+
+    world.register("Not to be claimed").await;
+    let (client, connection) = tokio_postgres::connect(world.database.as_ref().unwrap().url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(REFUSE).await.unwrap();
+    let worker = world.run(Arc::new(provider));
+    assert_eq!(world.ended(operation).await.status, OperationStatus::Succeeded);
+    worker.stop().await;
 }
 
 /// A creation finds its lane, makes the group there and fetches its link.
@@ -226,6 +275,7 @@ on_both!(
     an_account_is_given_one_thing_to_do_at_a_time,
     a_removal_is_the_business_of_the_groups_account,
     what_was_begun_is_looked_for_where_it_was_begun,
+    what_is_not_found_where_it_was_begun_is_made_by_another_account,
     work_of_an_account_that_was_deleted_is_done_by_another,
     a_chat_is_made_once_whatever_interrupts_its_way,
 );

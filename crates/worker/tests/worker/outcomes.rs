@@ -86,7 +86,7 @@ async fn a_worker_that_stops_gives_its_leases_back(backend: Backend) {
     world.until(operation, |status| status == OperationStatus::Running).await;
     worker.stop().await;
     let given_back = world.operation(operation).await;
-    assert_eq!((given_back.status, given_back.attempts), (OperationStatus::Pending, 0));
+    assert_eq!((given_back.status, given_back.attempts), (OperationStatus::Pending, 1));
     // No lease has to end first: the clock stands where it stood.
     let next = world.run(sandbox(&world, &[]));
     assert_eq!(world.ended(operation).await.status, OperationStatus::Succeeded);
