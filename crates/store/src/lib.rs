@@ -15,6 +15,7 @@ mod migrate;
 mod operator;
 mod origin;
 mod page;
+mod patience;
 mod placement;
 mod position;
 mod postgres;

@@ -20,7 +20,6 @@ mod near_page;
 mod notify;
 mod operations;
 mod operator;
-mod patience;
 mod pipeline;
 mod pool;
 mod read;
@@ -57,19 +56,19 @@ use crate::{
     error::{Result, StoreError},
     lanes::Turns,
     measure,
+    patience::SlowReads,
 };
 
 use self::{
     attempts::Attempts,
     background::Background,
     connect::{ConnectError, Connector},
-    deadline::of_a_call,
+    deadline::{in_a_task, of_a_call},
     failure::Outcome,
     gather::Gathered,
     migrations::MigrationError,
     near_page::NearPage,
     notify::Herald,
-    patience::SlowReads,
     pipeline::Pipelines,
     pool::{Own, Pool},
     read::WantedChat,
@@ -83,6 +82,9 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a read may take that is not short.
 const SLOW_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How many of those run at once, so that most of the pool's connections are left for others.
+const SLOW_READS: usize = 4;
 
 /// A PostgreSQL database, opened.
 pub struct PostgresStore {
@@ -144,7 +146,7 @@ impl PostgresStore {
             sandbox_groups: sandbox::inserts(&pool, runtime),
             pool,
             herald,
-            slow_reads: SlowReads::default(),
+            slow_reads: SlowReads::new(SLOW_READS),
             replica,
             environment,
             turns: Turns::default(),
@@ -230,13 +232,18 @@ impl Reads for PostgresStore {
         if let Some(page) = NearPage::new(tenant, query) {
             return self.page_reads.ask(page).await;
         }
-        let _turn = self.slow_reads.turn(tenant).await?;
-        let page = self.pool.snapshot(SLOW_DEADLINE, |work| async move {
-            let page = list::any_page(&work, tenant, query).await?;
-            work.commit().await?;
-            Ok(page)
-        });
-        page.await
+        let turn = self.slow_reads.turn(tenant, of_a_call()).await?;
+        let (pool, tenant, query) = (self.pool.clone(), tenant.clone(), query.clone());
+        in_a_task(async move {
+            let (_turn, tenant, query) = (turn, &tenant, &query);
+            let page = pool.snapshot(SLOW_DEADLINE, |work| async move {
+                let page = list::any_page(&work, tenant, query).await?;
+                work.commit().await?;
+                Ok(page)
+            });
+            page.await
+        })
+        .await?
     }
 
     async fn walk_chats(

@@ -71,6 +71,25 @@ impl<'a, ST> Sql<'a, Pg, ST> {
     }
 }
 
+/// A statement of the query builder's that is planned at every call, as by [`Sql::unprepared`].
+pub struct Unprepared<Q>(pub Q);
+
+impl<DB: Backend, Q: QueryFragment<DB>> QueryFragment<DB> for Unprepared<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        self.0.walk_ast(out)
+    }
+}
+
+impl<Q> QueryId for Unprepared<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: Query> Query for Unprepared<Q> {
+    type SqlType = Q::SqlType;
+}
+
 trait Argument<DB: Backend> {
     fn push<'b>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>;
 }

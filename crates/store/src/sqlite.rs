@@ -24,9 +24,12 @@ mod threads;
 mod tokens;
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -45,9 +48,13 @@ use crate::{
     error::{Result, StoreError},
     lanes::Turns,
     migrate::apply_missing,
+    patience::SlowReads,
 };
 
 pub use backup::BackupError;
+
+/// How long a slow read waits for its turn.
+const SLOW_PATIENCE: Duration = Duration::from_secs(2);
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 
@@ -57,6 +64,7 @@ pub struct SqliteStore {
     changes: Changes,
     environment: Arc<dyn Environment>,
     turns: Turns,
+    slow_reads: SlowReads,
     /// Held for as long as this process serves the database.
     _serving: Option<File>,
 }
@@ -69,7 +77,7 @@ impl SqliteStore {
     pub async fn open(path: &Path, migrate: Migrate, serve: bool, environment: Arc<dyn Environment>) -> Result<Self> {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
-            make_folder_of(&path)?;
+            let path = provide(&path)?;
             let serving = if serve { Some(lock(&path)?) } else { None };
             if migrate == Migrate::Auto {
                 apply_migrations(&path, &())?;
@@ -89,7 +97,14 @@ impl SqliteStore {
                 Err(error) => tracing::debug!(%error, "no leases could be given back"),
             }
         }
-        Ok(Self { threads, changes: Changes::default(), environment, turns: Turns::default(), _serving: serving })
+        Ok(Self {
+            threads,
+            changes: Changes::default(),
+            environment,
+            turns: Turns::default(),
+            slow_reads: SlowReads::new(threads::SLOW_READERS),
+            _serving: serving,
+        })
     }
 
     /// Brings the schema of the database at `path` up to date, making the database if it is not there.
@@ -98,19 +113,28 @@ impl SqliteStore {
     /// [`StoreError::Open`], which says why not.
     pub async fn migrate(path: &Path, progress: Arc<dyn Progress>) -> Result<()> {
         let path = path.to_owned();
-        let applied = tokio::task::spawn_blocking(move || {
-            make_folder_of(&path)?;
-            apply_migrations(&path, &*progress)
-        });
+        let applied = tokio::task::spawn_blocking(move || apply_migrations(&provide(&path)?, &*progress));
         applied.await.map_err(|error| StoreError::Open(error.to_string()))?
     }
 }
 
-/// Sees to it that there is a folder for the database.
-fn make_folder_of(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    std::fs::create_dir_all(folder)
-        .map_err(|error| StoreError::Open(format!("the folder {} can't be made: {error}", folder.display())))
+/// Who may read a database, its log and its copies: their owner, nobody else. They hold sessions and what tokens are known
+/// by.
+const MODE: u32 = 0o600;
+
+/// Sees to it that there is a file for the database, and a folder for that; gives its real name, which is the same whatever
+/// links lead to it.
+fn provide(path: &Path) -> Result<PathBuf> {
+    let failed = |place: &Path, error| StoreError::Open(format!("{} can't be opened: {error}", place.display()));
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| failed(folder, error))?;
+    }
+    // A file that is there is not opened: to close it would take SQLite's locks from whoever has it open in this process.
+    match OpenOptions::new().write(true).create_new(true).mode(MODE).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(path, error)),
+        _ => fs::canonicalize(path).map_err(|error| failed(path, error)),
+    }
 }
 
 /// Takes the lock that one serving process holds; the system gives it back when that process ends, however it ends.
@@ -173,8 +197,16 @@ impl Reads for SqliteStore {
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
+        // Other orders than that of registration may take all chats into the hand.
+        let is_slow = query.sort.by_registration().is_none();
+        let turn = if is_slow { Some(self.slow_reads.turn(tenant, SLOW_PATIENCE).await?) } else { None };
         let (tenant, query) = (tenant.clone(), query.clone());
-        self.threads.read(move |connection| list::page(connection, &tenant, &query)).await
+        let question = move |connection: &mut SqliteConnection| {
+            // Held until it is read, though whoever asked may go away.
+            let _turn = turn;
+            list::page(connection, &tenant, &query)
+        };
+        if is_slow { self.threads.read_slowly(question).await } else { self.threads.read(question).await }
     }
 
     async fn walk_chats(

@@ -21,6 +21,7 @@ impl FromStr for DatabaseUrl {
         if let Some(path) = text.strip_prefix("sqlite://") {
             return match path {
                 "" => Err(format!("the SQLite URL names no file; {EXPECTED}")),
+                ":memory:" => Err(format!("a database in memory would keep no record; {EXPECTED}")),
                 _ if path.contains(['?', '#', '\0']) => Err(format!("a SQLite URL takes no parameters; {EXPECTED}")),
                 _ if path.ends_with('/') => Err(format!("the SQLite URL names a folder, not a file; {EXPECTED}")),
                 _ => Ok(Self::Sqlite(path.into())),
@@ -88,6 +89,7 @@ mod tests {
             "sqlite:convoke.db",
             "sqlite://",
             "sqlite://data/",
+            "sqlite://:memory:",
             "sqlite://a.db?mode=ro",
             "postgress://x",
             "postgres:/x",

@@ -12,7 +12,8 @@ use indicatif::BinaryBytes;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    commands::print, environment::SystemEnvironment, failure::Failure, progress::Bar, secrets, settings::Settings,
+    commands::print, environment::SystemEnvironment, failure::Failure, progress::Bar, secrets, serve::signals::Signals,
+    settings::Settings,
 };
 
 /// What is said instead of a file.
@@ -24,6 +25,7 @@ const POSTGRES: &str = "PostgreSQL is backed up by its own tools: `pg_dump --for
 /// Copies the SQLite database to a file, or to standard output.
 pub async fn back_up(settings: &Settings, file: &Path, replace: bool) -> Result<(), Failure> {
     let DatabaseUrl::Sqlite(database) = &settings.database.url else { return Err(Failure::new(POSTGRES)) };
+    let mut signals = Signals::new()?;
     let copying = async {
         if file == Path::new(STANDARD_OUTPUT) {
             to_standard_output(database).await
@@ -38,7 +40,7 @@ pub async fn back_up(settings: &Settings, file: &Path, replace: bool) -> Result<
     tokio::select! {
         copied = copying => copied,
         // Taken here, so that nothing is left of a backup that is not whole.
-        _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted")),
+        () = signals.next() => Err(Failure::new("interrupted")),
     }
 }
 

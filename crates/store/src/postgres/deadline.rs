@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::{Result, StoreError};
+
 tokio::task_local! {
     /// What the request at hand has spent before its work began.
     static SPENT: Duration;
@@ -23,6 +25,14 @@ pub async fn having_spent<T>(spent: Duration, rest: impl Future<Output = T>) -> 
 pub fn of_a_call() -> Duration {
     let spent = SPENT.try_with(|spent| *spent).unwrap_or_default();
     REQUEST_DEADLINE.saturating_sub(spent).max(LEAST)
+}
+
+/// Does the rest of a request in a task of its own: the server goes on with what it was asked, though whoever asked may go
+/// away, and what was taken for it is to be held for as long.
+pub async fn in_a_task<T: Send + 'static>(rest: impl Future<Output = T> + Send + 'static) -> Result<T> {
+    let spent = SPENT.try_with(|spent| *spent).unwrap_or_default();
+    let task = tokio::spawn(having_spent(spent, rest));
+    task.await.map_err(|_| StoreError::Unavailable("the call was interrupted".to_owned()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use convoke_domain::ChatId;
-use diesel::prelude::*;
+use diesel::{
+    dsl::sql,
+    prelude::*,
+    sql_types::{Bool, Text, Uuid as SqlUuid},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -32,9 +36,10 @@ pub async fn examine(mut queries: &AsyncPgConnection, progress: &dyn Progress) -
     let mut after = (String::new(), Uuid::nil());
     loop {
         let (tenant, id) = (&after.0, after.1);
-        let behind = chats::tenant_id.gt(tenant).or(chats::tenant_id.eq(tenant).and(chats::id.gt(id)));
+        // One comparison, by which the index is entered: of several, all chats of the tenant would be read each time.
+        let behind =
+            sql::<Bool>("(tenant_id, id) > (").bind::<Text, _>(tenant).sql(", ").bind::<SqlUuid, _>(id).sql(")");
         let batch: Vec<ChatRow> = chats::table
-            .filter(chats::tenant_id.ge(tenant))
             .filter(behind)
             .order((chats::tenant_id, chats::id))
             .select((

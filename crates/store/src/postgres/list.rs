@@ -44,6 +44,10 @@ pub async fn any_page(queries: &AsyncPgConnection, tenant: &TenantId, query: &Ch
     let filter = &query.filter;
     if query.sort.by_registration().is_none() || !filter.ids.is_empty() {
         let total = total(queries, tenant, filter).await?;
+        // To skip all of them would take a sort.
+        if query.offset() >= total {
+            return Ok(ChatPage { documents: String::new(), total });
+        }
         let documents = sorted(queries, tenant, filter, &query.sort, query.offset(), query.size).await?;
         return Ok(ChatPage { documents, total });
     }

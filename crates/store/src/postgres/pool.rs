@@ -110,7 +110,8 @@ impl Drop for Waiting {
     }
 }
 
-/// Ends a connection whose user went away in the middle: somebody else would get the answers.
+/// Ends a connection whose user went away in the middle, or ended no transaction: somebody else would get the answers, and
+/// its locks would be kept until then.
 struct EndUnlessDone(Option<Lifeline>);
 
 impl EndUnlessDone {
@@ -255,9 +256,9 @@ impl Pool {
         let line = transaction.0.line();
         let call = self.reading_long.begin();
         let whole = async {
-            let outcome = work(transaction).await;
+            let done = work(transaction).await?;
             line.done();
-            outcome
+            Ok(done)
         };
         call.end(self.attempt(Instant::now() + deadline, whole).await).map(Some)
     }
@@ -276,9 +277,9 @@ impl Pool {
                 Ok(transaction) => {
                     let line = transaction.0.line();
                     let whole = async {
-                        let outcome = work(transaction).await;
+                        let done = work(transaction).await?;
                         line.done();
-                        outcome
+                        Ok(done)
                     };
                     self.attempt(end, whole).await
                 }

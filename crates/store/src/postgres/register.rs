@@ -33,8 +33,15 @@ use rows::{Conflict, NewRow, insert};
 /// How many are written together at most.
 const AT_ONCE: usize = 512;
 
+/// How many whose ids may be taken are written at the same time, each in a transaction of its own.
+const AT_A_TIME: usize = 4;
+
 /// Takes registrations.
-pub struct Registrar(Gathered<NewRow, Registration>);
+pub struct Registrar {
+    together: Gathered<NewRow, Registration>,
+    /// Of those with ids of clients' choice: one commit each, which nobody else is to wait for.
+    alone: Gathered<NewRow, Registration>,
+}
 
 type Request = Asked<NewRow, Registration>;
 
@@ -42,24 +49,29 @@ impl Registrar {
     /// Writes on `runtime`.
     pub fn new(pool: Pool, herald: Arc<Herald>, runtime: &Handle) -> Self {
         let sizes = measure::batches();
-        Self(Gathered::new(runtime, AT_ONCE, move |batch| {
-            let (pool, herald, sizes) = (pool.clone(), herald.clone(), sizes.clone());
+        let by_ids_of_ours = (pool.clone(), herald.clone());
+        let together = Gathered::new(runtime, AT_ONCE, move |batch| {
+            let ((pool, herald), sizes) = (by_ids_of_ours.clone(), sizes.clone());
             async move { write_batch(&pool, &herald, &sizes, batch).await }
-        }))
+        });
+        let alone = Gathered::new(runtime, AT_A_TIME, move |few| {
+            let (pool, herald) = (pool.clone(), herald.clone());
+            async move { write_alone(&pool, &herald, few).await }
+        });
+        Self { together, alone }
     }
 
     /// Registers a chat, together with whatever else is waiting.
     pub async fn register(&self, tenant: &TenantId, chat: NewChat) -> Result<Registration> {
-        self.0.make(NewRow::new(tenant, chat)?, of_a_call()).await
+        let queue = if chat.id_is_clients { &self.alone } else { &self.together };
+        queue.make(NewRow::new(tenant, chat)?, of_a_call()).await
     }
 }
 
 async fn write_batch(pool: &Pool, herald: &Herald, batches: &Histogram, requests: Vec<Request>) {
-    let (by_id, together): (Vec<_>, Vec<_>) =
-        requests.into_iter().partition(|request| request.write.chat.id_is_clients);
-    let (mut batch, doubles) = without_doubles(together);
+    let (mut batch, doubles) = without_doubles(requests);
     batch.sort_by(|a, b| a.write.place().cmp(&b.write.place()));
-    let mut alone: Vec<Request> = by_id;
+    let mut alone = Vec::new();
     if !batch.is_empty() {
         let rows: Vec<&NewRow> = batch.iter().map(|request| &request.write).collect();
         let rows = &rows;
@@ -91,7 +103,7 @@ async fn write_batch(pool: &Pool, herald: &Herald, batches: &Histogram, requests
                 for request in batch.into_iter().chain(doubles) {
                     request.answer(Err(StoreError::Unavailable(error.to_string())));
                 }
-                return write_alone(pool, herald, alone).await;
+                return;
             }
         }
     }
@@ -110,8 +122,6 @@ fn without_doubles(requests: Vec<Request>) -> (Vec<Request>, Vec<Request>) {
 }
 
 async fn write_alone(pool: &Pool, herald: &Herald, requests: Vec<Request>) {
-    // One tenant's clients may choose many ids: a few at a time, so that they take turns with everybody else.
-    const AT_A_TIME: usize = 4;
     let write = |request: Request| async move {
         let row = &request.write;
         let answer = pool.transaction(REQUEST_DEADLINE, |work| async move {

@@ -32,7 +32,11 @@ use super::{
     pool::{Own, Pool, Transaction},
     sql::Sql,
 };
-use crate::{Freshness, Position, ReplicaOptions, error::Result, measure};
+use crate::{
+    Freshness, Position, ReplicaOptions,
+    error::{Result, StoreError},
+    measure,
+};
 
 use self::{
     history::History,
@@ -145,8 +149,10 @@ impl Replica {
         let _standby = self.standby()?;
         // Before the transaction begins, for what it sees is settled by its first statement.
         let look = |own: Own| async move {
-            let replayed = standby::replayed(&own).await?;
-            Ok(replayed.is_some_and(|replayed| replayed >= floor).then_some(own))
+            // An error has the connection closed: the next one leads to what is a replica now.
+            let promoted = || StoreError::Unavailable("what was a replica is one no more".to_owned());
+            let replayed = standby::replayed(&own).await?.ok_or_else(promoted)?;
+            Ok((replayed >= floor).then_some(own))
         };
         let answer = self.long.snapshot_where(PATIENCE, look, deadline, work).await;
         answer.inspect_err(|failure| tracing::debug!(?failure, "a replica does not answer")).ok().flatten()

@@ -487,3 +487,35 @@ async fn nothing_slow_stands_in_front_of_a_look_up() {
     let (page, ()) = tokio::join!(page, look_ups);
     assert_eq!(page.unwrap(), [true], "it was still under way");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_list_that_nobody_waits_for_keeps_its_place_until_it_has_ended() {
+    let (database, environment, store) = new_store().await;
+    let (store, acme) = (Arc::new(store), tenant("acme"));
+    store.register_chat(&acme, new_chat(&environment, "Listed")).await.unwrap();
+    // Two, for within a transaction the activity is that of its beginning.
+    let mut watcher = AsyncPgConnection::establish(database.url()).await.unwrap();
+    let mut others = AsyncPgConnection::establish(database.url()).await.unwrap();
+    others.batch_execute("begin; lock table chats in access exclusive mode").await.unwrap();
+    let by_title =
+        ChatQuery { sort: convoke_domain::Sort::new(&["title".parse().unwrap()]).unwrap(), ..ChatQuery::default() };
+    let running = async |watcher: &mut AsyncPgConnection| {
+        let running = "(select count(*) from pg_stat_activity where datname = current_database() \
+            and state = 'active' and query like 'select id from chats%')";
+        let running = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(running));
+        running.get_result::<i64>(watcher).await.unwrap()
+    };
+    for expected in [1, 2, 2, 2] {
+        let (store, acme, by_title) = (store.clone(), acme.clone(), by_title.clone());
+        let asked = tokio::spawn(async move { store.list_chats(&acme, &by_title).await });
+        // The third and the fourth one have time to begin, if they may.
+        sleep(Duration::from_millis(200)).await;
+        while running(&mut watcher).await < expected {
+            sleep(Duration::from_millis(10)).await;
+        }
+        asked.abort();
+    }
+    assert_eq!(running(&mut watcher).await, 2);
+    others.batch_execute("rollback").await.unwrap();
+    assert_eq!(store.list_chats(&acme, &by_title).await.unwrap().total, 1);
+}

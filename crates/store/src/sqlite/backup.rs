@@ -23,11 +23,8 @@ use diesel::{
 };
 use tokio::{task::spawn_blocking, time::interval};
 
-use super::{SqliteStore, threads};
+use super::{MODE, SqliteStore, threads};
 use crate::{Progress, Reached, StoreError, Unit};
-
-/// Who may read a copy: its owner, nobody else. It holds sessions and what tokens are known by.
-const MODE: u32 = 0o600;
 
 /// How often the size of the copy is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -41,6 +38,9 @@ pub enum BackupError {
     /// The copy would take the place of something else.
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
+    /// The copy would take the place of the database itself, or of a file that SQLite or the service keeps beside it.
+    #[error("{} belongs to the database that is to be copied", .0.display())]
+    Itself(PathBuf),
     /// A file of the copy's can't be written.
     #[error("{} can't be written: {error}", .path.display())]
     File {
@@ -84,15 +84,18 @@ impl SqliteStore {
         progress: Arc<dyn Progress>,
     ) -> Result<u64, BackupError> {
         // Opening it would make it.
-        if !path.is_file() {
+        let Some(path) = path.canonicalize().ok().filter(|path| path.is_file()) else {
             return Err(BackupError::NoDatabase(path.to_owned()));
+        };
+        if belongs_to(&path, target) {
+            return Err(BackupError::Itself(target.to_owned()));
         }
         let exists = || fs::symlink_metadata(target).is_ok_and(|there| !replace || !there.is_file());
         if exists() {
             return Err(BackupError::Exists(target.to_owned()));
         }
         let copy = Unfinished::beside(target, environment)?;
-        fill(path, &copy, &progress).await?;
+        fill(&path, &copy, &progress).await?;
         progress.reached(Reached { step: "checking the copy", done: 0, total: None, unit: Unit::Bytes });
         let unchecked = copy.path.clone();
         let bytes = off_the_runtime(move || finish(&unchecked)).await?;
@@ -102,6 +105,19 @@ impl SqliteStore {
         copy.rename(target)?;
         Ok(bytes)
     }
+}
+
+/// Whether `target` is the database at this real path, or a file beside it that is a part of it.
+fn belongs_to(database: &Path, target: &Path) -> bool {
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let in_its_folder = |folder: PathBuf| folder.join(target.file_name().unwrap_or_default());
+    let real = target.canonicalize().or_else(|_| folder.canonicalize().map(in_its_folder));
+    let parts = ["", "-wal", "-shm", "-journal", ".lock"].map(|end| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(end);
+        name
+    });
+    real.is_ok_and(|real| parts.iter().any(|part| part == real.as_os_str()))
 }
 
 /// A copy that is not whole yet; removed when this is dropped.
@@ -130,8 +146,11 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // Gone already, if it was renamed.
+        // Gone already, if it was renamed; and SQLite keeps a journal beside what it has not written to its end.
         let _ = fs::remove_file(&self.path);
+        let mut journal = self.path.as_os_str().to_owned();
+        journal.push("-journal");
+        let _ = fs::remove_file(journal);
     }
 }
 

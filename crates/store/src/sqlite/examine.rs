@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use convoke_domain::ChatId;
-use diesel::{SqliteConnection, prelude::*};
+use diesel::{
+    SqliteConnection,
+    dsl::sql,
+    prelude::*,
+    sql_types::{Binary, Bool, Text},
+};
 
 use super::{
     counts, events,
@@ -31,7 +36,9 @@ pub fn examine(connection: &mut SqliteConnection, progress: &dyn Progress) -> Re
     let mut after = (String::new(), Id(uuid::Uuid::nil()));
     loop {
         let (tenant, id) = (&after.0, after.1);
-        let behind = chats::tenant_id.gt(tenant).or(chats::tenant_id.eq(tenant).and(chats::id.gt(id)));
+        // One comparison, by which the index is entered: of several, all chats of the tenant would be read each time.
+        let behind =
+            sql::<Bool>("(tenant_id, id) > (").bind::<Text, _>(tenant).sql(", ").bind::<Binary, _>(id).sql(")");
         let batch: Vec<ChatRow> = chats::table
             .filter(behind)
             .order((chats::tenant_id, chats::id))

@@ -11,6 +11,7 @@ use super::{
     counts, events,
     id::Id,
     schema::{chat_counts, chats},
+    sql::Unprepared,
 };
 use crate::{
     ChatDocument, ChatInvitation, ChatPage, ChatWalk, DOCUMENT_VERSION,
@@ -68,8 +69,7 @@ pub fn page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQu
     let filter = &query.filter;
     let has_dates = filter.registered_from.is_some() || filter.registered_to.is_some();
     let (total, filter, skip) = if !has_dates && query.offset() <= PLAIN_OFFSET {
-        let total = grand_total(connection, tenant)?.matching(filter.is_active);
-        (u64::try_from(total).unwrap_or(0), filter.clone(), query.offset())
+        (total(connection, tenant, filter)?, filter.clone(), query.offset())
     } else {
         let place = find_page(connection, tenant, filter, plan)?;
         let from = Some(Timestamp::from_millis(place.from));
@@ -87,17 +87,35 @@ pub fn page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQu
 /// A page in an order, or of a filter, that needs a sort or a count. The keys come first, from an index alone if one has
 /// that order: documents are not carried through a sort.
 fn sorted_page(connection: &mut SqliteConnection, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-    let total: i64 = matching(tenant, &query.filter).select(count_star()).get_result(connection)?;
-    let keys: Vec<Id> = ordered(matching(tenant, &query.filter), &query.sort)
+    let total = total(connection, tenant, &query.filter)?;
+    // To skip all of them would take a sort.
+    if query.offset() >= total {
+        return Ok(ChatPage { documents: String::new(), total });
+    }
+    let keys = ordered(matching(tenant, &query.filter), &query.sort)
         .select(chats::id)
         .offset(i64::try_from(query.offset()).unwrap_or(i64::MAX))
-        .limit(i64::from(query.size.get()))
-        .load(connection)?;
+        .limit(i64::from(query.size.get()));
+    // There are more orders than statements should be kept for.
+    let keys: Vec<Id> = Unprepared(keys).load(connection)?;
     let found = chats::table.filter(chats::tenant_id.eq(tenant.as_str())).filter(chats::id.eq_any(&keys)).into_boxed();
     let mut rows = first(connection, found, keys.len())?;
     let places: HashMap<Id, usize> = keys.into_iter().zip(0..).collect();
     rows.sort_unstable_by_key(|row| places.get(&row.id));
-    Ok(ChatPage { documents: documents(connection, tenant, rows)?, total: u64::try_from(total).unwrap_or(0) })
+    Ok(ChatPage { documents: documents(connection, tenant, rows)?, total })
+}
+
+/// How many chats match, whatever their order.
+fn total(connection: &mut SqliteConnection, tenant: &TenantId, filter: &ChatFilter) -> Result<u64> {
+    let by_registration = ChatQuery { filter: filter.clone(), ..ChatQuery::default() };
+    let total = if filter.registered_from.is_none() && filter.registered_to.is_none() && filter.ids.is_empty() {
+        grand_total(connection, tenant)?.matching(filter.is_active)
+    } else if let Some(plan) = PagePlan::new(&by_registration, Vec::new()) {
+        return Ok(find_page(connection, tenant, filter, plan)?.total);
+    } else {
+        matching(tenant, filter).select(count_star()).get_result(connection)?
+    };
+    Ok(u64::try_from(total).unwrap_or(0))
 }
 
 fn grand_total(connection: &mut SqliteConnection, tenant: &TenantId) -> Result<Counts> {

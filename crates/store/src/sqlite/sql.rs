@@ -6,3 +6,7 @@ use diesel::{RunQueryDsl, SqliteConnection, sqlite::Sqlite};
 pub type Sql<'a, ST = ()> = crate::sql::Sql<'a, Sqlite, ST>;
 
 impl<ST> RunQueryDsl<SqliteConnection> for Sql<'_, ST> {}
+
+pub use crate::sql::Unprepared;
+
+impl<Q> RunQueryDsl<SqliteConnection> for Unprepared<Q> {}

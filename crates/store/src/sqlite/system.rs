@@ -213,6 +213,9 @@ impl SystemRepository for SqliteStore {
     }
 
     async fn find_token(&self, prefix: &str) -> Result<Option<StoredToken>> {
+        if let Some(found) = self.threads.look_up(|connection| tokens::find(connection, prefix)) {
+            return Ok(found);
+        }
         let prefix = prefix.to_owned();
         self.threads.read(move |connection| tokens::find(connection, &prefix)).await
     }

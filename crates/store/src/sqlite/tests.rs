@@ -9,7 +9,7 @@ use std::{
 
 use convoke_domain::{
     ChatFilter, ChatId, ChatQuery, ChatTitle, Environment, OperationId, PageSize, ParticipantId, Service, Sort,
-    TenantId, Timestamp, UserProperties,
+    SortKey, TenantId, Timestamp, UserProperties,
 };
 use convoke_provider::{
     AccountGroup, AccountState, CreatedGroup, FeedState, Lane, NewAccount, NewPlacement, ProviderEvent,
@@ -131,6 +131,26 @@ impl Instrumentation for Statements {
             self.0.lock().expect("no panic").insert(statement);
         }
     }
+}
+
+#[test]
+fn of_orders_without_end_none_stays_prepared() {
+    let (_folder, mut connection) = database();
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keeps = Arc::clone(&kept);
+    connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::CacheQuery { sql, .. } = event {
+            keeps.lock().expect("no panic").push(sql.to_owned());
+        }
+    });
+    for fields in [&["title"][..], &["service", "title"], &["updatedAt,desc", "createdBy"]] {
+        let fields: Vec<SortKey> = fields.iter().map(|field| field.parse().unwrap()).collect();
+        let query = ChatQuery { sort: Sort::new(&fields).unwrap(), ..ChatQuery::default() };
+        list::page(&mut connection, &"acme".parse().unwrap(), &query).unwrap();
+    }
+    let kept = kept.lock().expect("no panic");
+    assert!(kept.iter().any(|statement| statement.contains("chat_counts")), "what is the same for all is kept");
+    assert!(!kept.iter().any(|statement| statement.contains("ORDER BY")), "{kept:?}");
 }
 
 #[derive(QueryableByName)]

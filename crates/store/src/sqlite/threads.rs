@@ -37,6 +37,9 @@ const OPENING: Duration = Duration::from_secs(10);
 /// How many readers there are.
 const READERS: usize = 4;
 
+/// How many more there are for what may take long, so that it never stands in front of what does not.
+pub const SLOW_READERS: usize = 2;
+
 type Write = Box<dyn Change>;
 type Read = Box<dyn FnOnce(&mut SqliteConnection) + Send>;
 
@@ -46,6 +49,7 @@ pub struct Threads {
     writing: Calls,
     writer: mpsc::Sender<Write>,
     readers: mpsc::Sender<Read>,
+    slow_readers: mpsc::Sender<Read>,
     /// For look-ups that are made where they are asked for.
     here: Vec<Mutex<SqliteConnection>>,
 }
@@ -59,16 +63,11 @@ impl Threads {
             let path = path.to_owned();
             move || write_groups(&path, connection, writes)
         })?;
-        let (readers, reads) = mpsc::channel(QUEUE);
-        let reads = Arc::new(Mutex::new(reads));
-        for _ in 0..READERS {
-            let connection = connect(path)?;
-            let (path, reads) = (path.to_owned(), Arc::clone(&reads));
-            spawn("sqlite-reader", move || answer_reads(&path, connection, &reads))?;
-        }
+        let readers = start_readers(path, "sqlite-reader", READERS)?;
+        let slow_readers = start_readers(path, "sqlite-slow", SLOW_READERS)?;
         let places = thread::available_parallelism().map_or(READERS, NonZero::get);
         let here = (0..places).map(|_| connect_to_look_up(path).map(Mutex::new)).collect::<Result<_>>()?;
-        Ok(Self { reading: Calls::new("read"), writing: Calls::new("write"), writer, readers, here })
+        Ok(Self { reading: Calls::new("read"), writing: Calls::new("write"), writer, readers, slow_readers, here })
     }
 
     /// Runs `change` in a transaction and returns once that is on disk. It runs again if the transaction was taken back,
@@ -97,7 +96,7 @@ impl Threads {
         question: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let call = self.reading.begin();
-        call.end(in_time(self.read_at_leisure(question)).await)
+        call.end(in_time(asked(&self.readers, question)).await)
     }
 
     /// Asks for one row by its key, on the caller's own thread: that takes a few microseconds, less than to hand it to
@@ -109,15 +108,48 @@ impl Threads {
         call.end(question(&mut connection)).ok()
     }
 
+    /// The same for a question that may take long.
+    pub async fn read_slowly<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let call = self.reading.begin();
+        call.end(in_time(self.read_at_leisure(question)).await)
+    }
+
     /// The same for a question that may take as long as it needs.
     pub async fn read_at_leisure<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (tell, told) = oneshot::channel();
-        let read: Read = Box::new(move |connection| drop(tell.send(connection.transaction(question))));
-        answered(&self.readers, read, told).await
+        asked(&self.slow_readers, question).await
     }
+}
+
+/// Starts so many threads that read.
+fn start_readers(path: &Path, name: &str, readers: usize) -> Result<mpsc::Sender<Read>> {
+    let (sender, reads) = mpsc::channel(QUEUE);
+    let reads = Arc::new(Mutex::new(reads));
+    for _ in 0..readers {
+        let connection = connect(path)?;
+        let (path, reads) = (path.to_owned(), Arc::clone(&reads));
+        spawn(name, move || answer_reads(&path, connection, &reads))?;
+    }
+    Ok(sender)
+}
+
+/// Has a question answered by these readers; not at all, if nobody waits for it any more when its turn comes.
+async fn asked<T: Send + 'static>(
+    readers: &mpsc::Sender<Read>,
+    question: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (tell, told) = oneshot::channel();
+    let read: Read = Box::new(move |connection| {
+        if !tell.is_closed() {
+            drop(tell.send(connection.transaction(question)));
+        }
+    });
+    answered(readers, read, told).await
 }
 
 /// A transaction in which changes are made.
@@ -317,7 +349,7 @@ fn answer_reads(path: &Path, mut connection: SqliteConnection, reads: &Mutex<mps
 #[cfg(test)]
 mod tests {
     use diesel::{RunQueryDsl as _, dsl::sql, sql_types::BigInt};
-    use futures_util::future::join_all;
+    use futures_util::{FutureExt as _, future::join_all};
 
     use super::*;
 
@@ -403,6 +435,40 @@ mod tests {
             outcome.unwrap();
         }
         assert_eq!(threads.read(count).await.unwrap(), i64::try_from(made).unwrap() + 20);
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_keeps_nobody_waiting_and_is_not_begun_if_nobody_waits_for_it() {
+        let (_folder, threads) = threads();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let ended = Arc::new(Mutex::new(ended));
+        let slow = |_: usize| {
+            let ended = Arc::clone(&ended);
+            // Ends once there is nobody who could say that it should go on.
+            threads.read_slowly(move |connection| {
+                let _ = ended.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                count(connection)
+            })
+        };
+        let begun = Arc::new(Mutex::new(0));
+        let given_up = |_: usize| {
+            let begun = Arc::clone(&begun);
+            threads.read_slowly(move |_| {
+                *begun.lock().unwrap() += 1;
+                Ok(())
+            })
+        };
+        let mut all_slow = Box::pin(join_all((0..SLOW_READERS).map(slow)));
+        assert!((&mut all_slow).now_or_never().is_none());
+        let mut gone = Box::pin(join_all((0..10).map(given_up)));
+        assert!((&mut gone).now_or_never().is_none());
+        drop(gone);
+        assert_eq!(threads.read(count).await.unwrap(), 0);
+        drop(end);
+        assert!(all_slow.await.iter().all(Result::is_ok));
+        // Behind those who have gone, for each of the readers.
+        assert!(join_all((0..SLOW_READERS).map(|_| threads.read_slowly(count))).await.iter().all(Result::is_ok));
+        assert_eq!(*begun.lock().unwrap(), 0);
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -81,6 +81,29 @@ async fn a_file_that_is_there_is_replaced_only_if_that_is_asked_for() {
         let refused = back_up(world, folder.path(), true).await.unwrap_err();
         assert!(matches!(refused, BackupError::Exists(_)), "a folder is never replaced: {refused}");
         assert_eq!(names_in(&folder), ["backup.db"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_not_replaced_by_a_copy_of_itself() {
+    check(Database::Sqlite, async |world: &mut World| {
+        let accepted = world.register_new(&tenant("acme"), world.new_chat("Kept")).await;
+        let (database, folder) = (database(world), TempDir::new().unwrap());
+        symlink(&database, folder.path().join("file.db")).unwrap();
+        symlink(database.parent().unwrap(), folder.path().join("linked")).unwrap();
+        let linked = |end: &str| {
+            let name = database.file_name().unwrap().to_str().unwrap();
+            folder.path().join("linked").join(format!("{name}{end}"))
+        };
+        let itself = [database.clone(), folder.path().join("file.db"), linked("")];
+        for target in itself.into_iter().chain(["-wal", "-shm", "-journal", ".lock"].map(linked)) {
+            let refused = back_up(world, &target, true).await.unwrap_err();
+            assert!(matches!(refused, BackupError::Itself(_)), "{}: {refused}", target.display());
+        }
+        world.reopen().await;
+        assert_eq!(world.chat(&tenant("acme"), accepted.chat_id).await.current_title(), Some("Kept"));
+        assert_eq!(world.store.examine().await.unwrap().findings, []);
     })
     .await;
 }

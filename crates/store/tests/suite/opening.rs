@@ -1,6 +1,10 @@
 //! Opening a database, alone and beside others.
 
-use std::sync::Arc;
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    sync::Arc,
+};
 
 use convoke_store::{Migrate, Store, StoreError};
 use convoke_test_support::TestEnvironment;
@@ -103,6 +107,36 @@ async fn only_one_process_serves_a_sqlite_database() {
     drop(serving);
     let next = serve_next(&url, &environment).await;
     next.ready().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_one_process_serves_a_sqlite_database_whatever_links_lead_to_it() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| format!("sqlite://{}/{name}", folder.path().display());
+    let environment = TestEnvironment::new();
+    let serving = open(&at("real/convoke.db"), Migrate::Auto, true, &environment).await.expect("a store");
+    symlink(folder.path().join("real/convoke.db"), folder.path().join("link.db")).unwrap();
+    symlink(folder.path().join("real"), folder.path().join("linked")).unwrap();
+    for link in ["link.db", "linked/convoke.db", "linked/../real/convoke.db"] {
+        let reason = refusal(open(&at(link), Migrate::Auto, true, &environment).await);
+        assert!(reason.contains("already serves") && reason.contains("real/convoke.db"), "{reason}");
+    }
+    let beside = open(&at("link.db"), Migrate::Auto, false, &environment).await.expect("commands work beside it");
+    beside.ready().await.unwrap();
+    drop(serving);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sqlite_database_is_its_owners_alone() {
+    let folder = TempDir::new().unwrap();
+    let url = format!("sqlite://{}/data/convoke.db", folder.path().display());
+    let store = open(&url, Migrate::Auto, true, &TestEnvironment::new()).await.expect("a store");
+    store.ready().await.unwrap();
+    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("data"), 0o700);
+    for file in ["convoke.db", "convoke.db-wal", "convoke.db-shm"] {
+        assert_eq!(mode(&format!("data/{file}")), 0o600, "{file}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

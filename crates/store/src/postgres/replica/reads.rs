@@ -1,17 +1,27 @@
 //! Questions that a replica is asked first.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use convoke_domain::{ChatFilter, ChatId, ChatQuery, Operation, OperationId, PageSize, TenantId, WalkPosition};
 
-use super::Replica;
+use super::{Replica, standby::Standby};
 use crate::{
     ChatDocument, ChatInvitation, ChatPage, ChatWalk, Freshness, PostgresStore, Reads,
     error::Result,
     measure,
-    postgres::{SLOW_DEADLINE, list, near_page::NearPage, read, together::Question as _},
+    postgres::{
+        SLOW_DEADLINE,
+        deadline::{in_a_task, of_a_call},
+        list,
+        near_page::NearPage,
+        read,
+        together::Question as _,
+    },
 };
+
+/// How long after its date a registration may be committed, and how far clocks are apart, at most.
+const LATEST_COMMIT: Duration = Duration::from_secs(30);
 
 /// Asks a replica, and the primary if that can't tell: also for what the replica does not know, for it may be new.
 pub struct ReplicaFirst<'a> {
@@ -49,13 +59,19 @@ impl Reads for ReplicaFirst<'_> {
         let page = if let Some(page) = &NearPage::new(tenant, query) {
             self.replica.ask(self.freshness, |at| async move { page.read(at.queries()).await }).await
         } else {
-            let _turn = self.primary.slow_reads.turn(tenant).await?;
-            let page = self.replica.ask_long(self.freshness, SLOW_DEADLINE, |work| async move {
-                let page = list::any_page(&work, tenant, query).await?;
-                work.commit().await?;
-                Ok(page)
-            });
-            page.await
+            let turn = self.primary.slow_reads.turn(tenant, of_a_call()).await?;
+            let (replica, freshness) = (self.replica.clone(), self.freshness);
+            let (tenant, query) = (tenant.clone(), query.clone());
+            in_a_task(async move {
+                let (_turn, tenant, query) = (turn, &tenant, &query);
+                let page = replica.ask_long(freshness, SLOW_DEADLINE, |work| async move {
+                    let page = list::any_page(&work, tenant, query).await?;
+                    work.commit().await?;
+                    Ok(page)
+                });
+                page.await
+            })
+            .await?
         };
         or_else(page, self.primary.list_chats(tenant, query)).await
     }
@@ -67,9 +83,16 @@ impl Reads for ReplicaFirst<'_> {
         after: Option<WalkPosition>,
         size: PageSize,
     ) -> Result<ChatWalk> {
-        let walk = self
-            .replica
-            .ask(self.freshness, |at| async move { list::walk(at.queries(), tenant, filter, after, size).await });
+        // What a replica has not replayed yet would be passed over for good: it is asked where everything has been that is
+        // to come.
+        let is_settled = after.is_some_and(|after| {
+            let behind = self.replica.history.max_lag() + LATEST_COMMIT;
+            self.primary.environment.now().since(after.registered_at) > behind
+        });
+        let walk = async {
+            let walk = |at: Arc<Standby>| async move { list::walk(at.queries(), tenant, filter, after, size).await };
+            if is_settled { self.replica.ask(self.freshness, walk).await } else { None }
+        };
         or_else(walk.await, self.primary.walk_chats(tenant, filter, after, size)).await
     }
 

@@ -73,7 +73,8 @@ async fn what_a_replica_has_not_replayed_is_asked_of_the_primary() {
 
     catch_up(&primary, &standby).await;
     pause_replay(&standby).await;
-    let late = new_chat(&environment, "late");
+    let long_ago = |hours: i64| Timestamp::from_millis(environment.now().as_millis() - hours * 3_600_000);
+    let late = NewChat { at: long_ago(3), ..new_chat(&environment, "late") };
     store.register_chat(&acme, late.clone()).await.unwrap();
     let after = store.position().await.unwrap();
     assert!(after > before);
@@ -83,8 +84,14 @@ async fn what_a_replica_has_not_replayed_is_asked_of_the_primary() {
     assert_eq!(total(&store, Freshness::AtLeast(before)).await, 1);
     assert_eq!(sorted_total(&store, Freshness::Recent).await, 1);
     let reader = store.as_fresh_as(Freshness::Recent);
-    let walk = reader.walk_chats(&acme, &ChatFilter::default(), None, PageSize::default()).await.unwrap();
-    assert!(serde_json::from_str::<convoke_domain::Chat>(&walk.documents).is_ok(), "one chat");
+    // A walk too, where everything has been replayed that is to come; before that it would pass over the second chat.
+    let walked = async |after: Option<Timestamp>| {
+        let after = after.map(|registered_at| WalkPosition { registered_at, id: early.id });
+        let walk = reader.walk_chats(&acme, &ChatFilter::default(), after, PageSize::default()).await.unwrap();
+        walk.documents.matches("\"isActive\"").count()
+    };
+    assert_eq!(walked(Some(long_ago(2))).await, 0, "the replica knows of none that is older");
+    assert_eq!((walked(None).await, walked(Some(long_ago(1))).await), (2, 1));
     // Whoever asks for more gets it.
     assert_eq!(total(&store, Freshness::AtLeast(after)).await, 2);
     assert_eq!(sorted_total(&store, Freshness::AtLeast(after)).await, 2);
@@ -140,6 +147,11 @@ async fn a_replica_that_lags_or_is_away_or_is_none_any_more_is_not_used() {
     until("no replica", async || !is_used(&store).await).await;
     register().await;
     assert_eq!((total(&store, Freshness::Recent).await, sorted_total(&store, Freshness::Recent).await), (3, 3));
+    // For long reads neither: the next connection leads to another one, if there is one.
+    let promoted = operator(&standby).await;
+    let connections = "select count(*) from pg_stat_activity where datname is not null and pid <> pg_backend_pid()";
+    until("no connection to it", async || promoted.query_one(connections, &[]).await.unwrap().get::<_, i64>(0) == 0)
+        .await;
 }
 
 #[tokio::test]
