@@ -17,7 +17,7 @@ use crate::{
     auth::Caller,
     gate::{Gate, Place},
     hold_off::HoldOff,
-    problem::{Problem, ProblemKind},
+    problem::Problem,
     rate_limit::{Left, RateLimit, RateLimits, TenantLimit},
 };
 
@@ -102,11 +102,15 @@ impl Admission {
             request.extensions_mut().insert(place);
             return Ok(());
         }
+        Err(self.refuse(request))
+    }
+
+    /// Refuses a request because there is too much to do.
+    pub fn refuse(&self, request: &HttpRequest) -> Problem {
         self.refused_for_load.increment(1);
         self.refusals.tell();
         hold_off(request);
-        let detail = "More requests come than can be worked on right now.";
-        Err(Problem::new(ProblemKind::ServiceUnavailable, detail).quietly())
+        Problem::overloaded()
     }
 
     /// From here on the request only waits for something to happen: others may take its place.

@@ -329,17 +329,28 @@ impl From<StoreError> for Problem {
     /// Logs what happened; the client learns only whether to try again.
     fn from(error: StoreError) -> Self {
         let chain = chain(&error);
-        if let StoreError::Unavailable(_) = error {
-            tracing::error!(error = chain, "the store is unavailable");
-            Self::new(ProblemKind::ServiceUnavailable, "The service can't answer right now.")
-        } else {
-            tracing::error!(error = chain, "the store failed");
-            Self::internal()
+        match error {
+            // Not a fault: `Admission::refuse` tells of it.
+            StoreError::Busy => Self::overloaded(),
+            StoreError::Unavailable(_) => {
+                tracing::error!(error = chain, "the store is unavailable");
+                Self::new(ProblemKind::ServiceUnavailable, "The service can't answer right now.")
+            }
+            StoreError::Open(_) | StoreError::Inconsistent(_) => {
+                tracing::error!(error = chain, "the store failed");
+                Self::internal()
+            }
         }
     }
 }
 
 impl Problem {
+    /// There is too much to do. That is no line of the log for each request: it would only add to the load.
+    pub fn overloaded() -> Self {
+        let detail = "More requests come than can be worked on right now.";
+        Self::new(ProblemKind::ServiceUnavailable, detail).quietly()
+    }
+
     /// Something went wrong inside; what it was is in the log.
     pub fn internal() -> Self {
         Self::new(ProblemKind::InternalError, "Something went wrong inside the service.")
@@ -494,5 +505,12 @@ mod tests {
         let problem = Problem::from(StoreError::Inconsistent("select 1".to_owned()));
         assert_eq!(problem.kind, ProblemKind::InternalError);
         assert!(!problem.to_string().contains("select"));
+    }
+
+    #[test]
+    fn what_is_refused_for_load_is_told_to_the_client_and_is_no_line_of_the_log() {
+        let problem = Problem::from(StoreError::Busy);
+        assert_eq!((problem.kind, problem.is_quiet), (ProblemKind::ServiceUnavailable, true));
+        assert!(problem.headers().iter().any(|(name, _)| name == header::RETRY_AFTER));
     }
 }

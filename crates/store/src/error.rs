@@ -6,6 +6,9 @@ pub enum StoreError {
     /// The database does not answer, or not in time. For a write it is not known whether it was done.
     #[error("the database does not answer: {0}")]
     Unavailable(String),
+    /// More that takes long is asked for at once than is done at once: nothing of it was begun.
+    #[error("too many slow reads at once")]
+    Busy,
     /// The database can't be opened as configured.
     #[error("{0}")]
     Open(String),

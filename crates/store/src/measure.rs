@@ -62,6 +62,7 @@ impl ErrorType for StoreError {
     fn error_type(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "unavailable",
+            Self::Busy => "busy",
             Self::Open(_) => "open",
             Self::Inconsistent(_) => "inconsistent",
         }

@@ -49,16 +49,17 @@ impl SlowReads {
         Self { running: Arc::new(Semaphore::new(at_once)), tenants: Mutex::default() }
     }
 
-    /// Waits until this tenant may read slowly, so long at most; not at all if too many of its reads wait already.
+    /// Waits until this tenant may read slowly, so long at most; not at all if too many of its reads wait already: then,
+    /// [`StoreError::Busy`].
     pub async fn turn(&self, tenant: &TenantId, patience: Duration) -> Result<Turn> {
-        let refused = || StoreError::Unavailable("too many slow reads of this tenant".to_owned());
         let places = self.places(tenant);
-        let in_line = Arc::clone(&places.all).try_acquire_owned().map_err(|_| refused())?;
+        let in_line = Arc::clone(&places.all).try_acquire_owned().map_err(|_| StoreError::Busy)?;
         let run = async {
             let of_tenant = Arc::clone(&places.running).acquire_owned().await?;
             Ok::<_, AcquireError>((of_tenant, Arc::clone(&self.running).acquire_owned().await?))
         };
-        let (of_tenant, of_all) = timeout(patience, run).await.map_err(|_| refused())?.map_err(|_| refused())?;
+        let (of_tenant, of_all) =
+            timeout(patience, run).await.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Busy)?;
         Ok(Turn { _places: places, _of_tenant: [in_line, of_tenant], _of_all: of_all })
     }
 
@@ -90,7 +91,7 @@ mod tests {
         assert!(running.iter().all(Result::is_ok));
         let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(turn(&acme))).collect();
         assert!(waiting.iter_mut().all(|turn| turn.now_or_never().is_none()));
-        assert!(turn(&acme).now_or_never().unwrap().is_err());
+        assert!(matches!(turn(&acme).now_or_never().unwrap(), Err(StoreError::Busy)));
         assert!(turn(&other).now_or_never().unwrap().is_ok(), "each tenant has places of its own");
         drop(running);
         let next = waiting.remove(0).await.unwrap();

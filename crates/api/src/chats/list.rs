@@ -5,6 +5,7 @@ use convoke_domain::{
     Chat, ChatFilter, ChatQuery, Mistake, MistakeCode, PageNumber, PageSize, Scope, Sort, SortField, SortKey,
     Timestamp, WalkPosition,
 };
+use convoke_store::StoreError;
 use serde::Serialize;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -171,7 +172,10 @@ pub(crate) async fn list_chats(state: web::Data<ApiState>, request: HttpRequest)
     let reader = state.store.as_fresh_as(position::freshness(&state, &caller, position));
     let (documents, metadata, links) = match question {
         Question::Page(asked) => {
-            let page = reader.list_chats(&caller.tenant, &asked).await?;
+            let page = match reader.list_chats(&caller.tenant, &asked).await {
+                Err(StoreError::Busy) => return Err(state.admission.refuse(&request)),
+                page => page?,
+            };
             let pages = page.total.div_ceil(asked.size.get().into());
             (page.documents, page_metadata(&asked, page.total, pages), page_links(&query, asked.page, pages))
         }
