@@ -235,13 +235,8 @@ impl Reads for PostgresStore {
         let turn = self.slow_reads.turn(tenant, of_a_call()).await?;
         let (pool, tenant, query) = (self.pool.clone(), tenant.clone(), query.clone());
         in_a_task(async move {
-            let (_turn, tenant, query) = (turn, &tenant, &query);
-            let page = pool.snapshot(SLOW_DEADLINE, |work| async move {
-                let page = list::any_page(&work, tenant, query).await?;
-                work.commit().await?;
-                Ok(page)
-            });
-            page.await
+            let _turn = turn;
+            pool.snapshot(SLOW_DEADLINE, |work| list::page_of(work, &tenant, &query)).await
         })
         .await?
     }

@@ -197,16 +197,18 @@ impl Reads for SqliteStore {
     }
 
     async fn list_chats(&self, tenant: &TenantId, query: &ChatQuery) -> Result<ChatPage> {
-        // Other orders than that of registration may take all chats into the hand.
-        let is_slow = query.sort.by_registration().is_none();
-        let turn = if is_slow { Some(self.slow_reads.turn(tenant, SLOW_PATIENCE).await?) } else { None };
-        let (tenant, query) = (tenant.clone(), query.clone());
+        let (of, query) = (tenant.clone(), query.clone());
+        if query.sort.by_registration().is_some() {
+            return self.threads.read(move |connection| list::page(connection, &of, &query)).await;
+        }
+        // Other orders may take all chats into the hand. The turn is held until that is done, though whoever asked may go
+        // away.
+        let turn = self.slow_reads.turn(tenant, SLOW_PATIENCE).await?;
         let question = move |connection: &mut SqliteConnection| {
-            // Held until it is read, though whoever asked may go away.
             let _turn = turn;
-            list::page(connection, &tenant, &query)
+            list::page(connection, &of, &query)
         };
-        if is_slow { self.threads.read_slowly(question).await } else { self.threads.read(question).await }
+        self.threads.read_slowly(question).await
     }
 
     async fn walk_chats(

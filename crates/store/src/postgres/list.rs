@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     counts, events,
     failure::Outcome,
+    pool::Transaction,
     sql::{Placeholder, Sql},
 };
 use crate::{
@@ -37,6 +38,13 @@ impl Kept {
     fn new(id: Uuid, document: String, form: i32) -> Self {
         if form == DOCUMENT_VERSION { Self::Current(document) } else { Self::Outdated(id) }
     }
+}
+
+/// Any page and the total, by a transaction of its own that sees one snapshot.
+pub async fn page_of(work: Transaction, tenant: &TenantId, query: &ChatQuery) -> Outcome<ChatPage> {
+    let page = any_page(&work, tenant, query).await?;
+    work.commit().await?;
+    Ok(page)
 }
 
 /// Any page and the total, within a transaction that sees one snapshot.

@@ -17,7 +17,7 @@ use crate::{
     ChatDocument, ChatInvitation, ChatPage, ChatWalk, DOCUMENT_VERSION,
     counts::{Counts, Level, PLAIN_OFFSET, PagePlan, Step},
     document,
-    error::Result,
+    error::{Result, StoreError},
     rows,
 };
 
@@ -107,13 +107,15 @@ fn sorted_page(connection: &mut SqliteConnection, tenant: &TenantId, query: &Cha
 
 /// How many chats match, whatever their order.
 fn total(connection: &mut SqliteConnection, tenant: &TenantId, filter: &ChatFilter) -> Result<u64> {
-    let by_registration = ChatQuery { filter: filter.clone(), ..ChatQuery::default() };
-    let total = if filter.registered_from.is_none() && filter.registered_to.is_none() && filter.ids.is_empty() {
-        grand_total(connection, tenant)?.matching(filter.is_active)
-    } else if let Some(plan) = PagePlan::new(&by_registration, Vec::new()) {
-        return Ok(find_page(connection, tenant, filter, plan)?.total);
-    } else {
+    let total = if !filter.ids.is_empty() {
         matching(tenant, filter).select(count_star()).get_result(connection)?
+    } else if filter.registered_from.is_none() && filter.registered_to.is_none() {
+        grand_total(connection, tenant)?.matching(filter.is_active)
+    } else {
+        let by_registration = ChatQuery { filter: filter.clone(), ..ChatQuery::default() };
+        let no_plan = || StoreError::Inconsistent("spans were asked for another order".to_owned());
+        let plan = PagePlan::new(&by_registration, Vec::new()).ok_or_else(no_plan)?;
+        return Ok(find_page(connection, tenant, filter, plan)?.total);
     };
     Ok(u64::try_from(total).unwrap_or(0))
 }

@@ -63,13 +63,8 @@ impl Reads for ReplicaFirst<'_> {
             let (replica, freshness) = (self.replica.clone(), self.freshness);
             let (tenant, query) = (tenant.clone(), query.clone());
             in_a_task(async move {
-                let (_turn, tenant, query) = (turn, &tenant, &query);
-                let page = replica.ask_long(freshness, SLOW_DEADLINE, |work| async move {
-                    let page = list::any_page(&work, tenant, query).await?;
-                    work.commit().await?;
-                    Ok(page)
-                });
-                page.await
+                let _turn = turn;
+                replica.ask_long(freshness, SLOW_DEADLINE, |work| list::page_of(work, &tenant, &query)).await
             })
             .await?
         };
@@ -89,11 +84,9 @@ impl Reads for ReplicaFirst<'_> {
             let behind = self.replica.history.max_lag() + LATEST_COMMIT;
             self.primary.environment.now().since(after.registered_at) > behind
         });
-        let walk = async {
-            let walk = |at: Arc<Standby>| async move { list::walk(at.queries(), tenant, filter, after, size).await };
-            if is_settled { self.replica.ask(self.freshness, walk).await } else { None }
-        };
-        or_else(walk.await, self.primary.walk_chats(tenant, filter, after, size)).await
+        let walk = |at: Arc<Standby>| async move { list::walk(at.queries(), tenant, filter, after, size).await };
+        let walk = if is_settled { self.replica.ask(self.freshness, walk).await } else { None };
+        or_else(walk, self.primary.walk_chats(tenant, filter, after, size)).await
     }
 
     async fn find_operation(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>> {
